@@ -1,0 +1,187 @@
+package policy
+
+import (
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+)
+
+// Facts is what is known of one data subject when a decision about them is
+// made. The engine decodes it from the sealed state of the subject; deciding
+// never looks anywhere else.
+//
+// Every field carries the direction in which it can only refuse, as the tag
+// `refuses`. A property test enumerates the fields by reflection, moves each in
+// its direction, and fails if a refusal becomes a permit; a field without a tag
+// fails it too.
+type Facts struct {
+	Kind   abide.SubjectKind `json:"kind" refuses:"person>visitor>other"`
+	Status abide.Status      `json:"status" refuses:"active>erasing>erased"`
+
+	Residence   abide.Place `json:"residence,omitempty" refuses:"unknown"`
+	Whereabouts abide.Place `json:"whereabouts,omitempty" refuses:"unknown"`
+
+	BirthDate abide.Date `json:"birth_date,omitzero" refuses:"younger"`
+	// DeclaredMinor is the person's own word; it never makes anyone older.
+	DeclaredMinor bool       `json:"declared_minor,omitempty" refuses:"true"`
+	Guardian      Guardian   `json:"guardian,omitzero" refuses:"absent"`
+	Restricted    bool       `json:"restricted,omitempty" refuses:"true"` // GDPR Art. 18
+	RestoredGap   bool       `json:"restored_gap,omitempty" refuses:"true"`
+	Holds         []Hold     `json:"holds,omitempty" refuses:"more"`
+	Consents      []Consent  `json:"consents,omitempty" refuses:"fewer"`
+	Accepted      []Accepted `json:"accepted,omitempty" refuses:"fewer"`
+	Services      []Taking   `json:"services,omitempty" refuses:"fewer"`
+	Events        []Event    `json:"events,omitempty" refuses:"any"` // order.closed and the like
+}
+
+// Guardian is what is known of a minor's guardian.
+type Guardian struct {
+	Verified bool            `json:"verified,omitempty" refuses:"false"`
+	Consents []abide.Purpose `json:"consents,omitempty" refuses:"fewer"` // purposes the guardian consented to
+}
+
+// Hold keeps data for a legal ground, and from everything else.
+type Hold struct {
+	Name       string           `json:"name"`
+	Categories []abide.Category `json:"categories,omitempty"` // empty: all
+	Until      time.Time        `json:"until,omitzero"`
+}
+
+// Consent is the current state of one purpose for one person, folded from the
+// ledger by internal/consent. There is at most one per purpose.
+type Consent struct {
+	Purpose abide.Purpose `json:"purpose" refuses:"none"`
+	State   ConsentState  `json:"state" refuses:"given>told>asked>refused"`
+	// Told is whether the person was told what the terms contain before the
+	// current state; an indication of no objection is nothing without it.
+	Told bool `json:"told,omitempty" refuses:"false"`
+	// Terms is the digest of the terms the state rests on.
+	Terms    string      `json:"terms,omitempty" refuses:"unknown"`
+	Grade    abide.Grade `json:"grade,omitempty" refuses:"proved>claimed>unknown"`
+	Separate bool        `json:"separate,omitempty" refuses:"false"`
+	Expires  time.Time   `json:"expires,omitzero" refuses:"earlier"`
+	Since    time.Time   `json:"since,omitzero" refuses:"none"`
+	// Topics and Channels agreed to; empty means all of the terms'.
+	Topics   []abide.Topic   `json:"topics,omitempty" refuses:"none"`
+	Channels []abide.Channel `json:"channels,omitempty" refuses:"none"`
+	// Refused one by one, whatever the state says.
+	RefusedTopics   []abide.Topic   `json:"refused_topics,omitempty" refuses:"more"`
+	RefusedChannels []abide.Channel `json:"refused_channels,omitempty" refuses:"more"`
+	Objected        bool            `json:"objected,omitempty" refuses:"true"`
+}
+
+// ConsentState is the state of one purpose for one person.
+type ConsentState string
+
+// The states. Only given and indicated can permit.
+const (
+	StateNone      ConsentState = ""
+	StateAsked     ConsentState = "asked" // asked and silent: nothing
+	StateTold      ConsentState = "told"
+	StateGiven     ConsentState = "given"
+	StateIndicated ConsentState = "indicated_no_objection"
+	StateRefused   ConsentState = "refused"
+	StateWithdrawn ConsentState = "withdrawn"
+	StateExpired   ConsentState = "expired"
+)
+
+// Accepted is a document the person agreed to; it decides precedence (C21).
+type Accepted struct {
+	Document abide.DocumentName `json:"document"`
+	Digest   string             `json:"digest,omitempty"`
+	At       time.Time          `json:"at"`
+}
+
+// Taking is the part a person takes in a service.
+type Taking struct {
+	Service abide.Service `json:"service"`
+	Since   time.Time     `json:"since"`
+	Left    time.Time     `json:"left,omitzero" refuses:"set"`
+}
+
+// Event is a fact with a time that deadlines wait for.
+type Event struct {
+	Anchor string    `json:"anchor"`        // order.closed, account.closed
+	Ref    string    `json:"ref,omitempty"` // which order; an item's own Ref selects it
+	At     time.Time `json:"at"`
+}
+
+// Register is what is known of recipients and staff, apart from the policy:
+// facts of the company, not of a person. It is immutable once handed over.
+type Register struct {
+	Members   []Member
+	Contracts []ContractFact
+	Staff     []StaffFact
+	// Reviews: when each review of the policy was last done.
+	Reviews []ReviewFact
+}
+
+// Member is a company that belongs to a class of recipients.
+type Member struct {
+	Name  abide.Recipient
+	Class abide.Recipient // the policy's recipient block
+	Left  time.Time       // zero while it belongs
+}
+
+// ContractFact is a contract in the register.
+type ContractFact struct {
+	Recipient abide.Recipient // a member, or a class without members
+	Signed    time.Time
+	Ends      time.Time // zero: open
+	Covers    []abide.Place
+}
+
+// StaffFact is what a member of staff must have current.
+type StaffFact struct {
+	Name            string
+	UndertakingEnds time.Time // confidentiality undertaking; zero: none
+	ReviewedAt      time.Time // access review; zero: never
+}
+
+// ReviewFact is a review that took place.
+type ReviewFact struct {
+	Name string
+	At   time.Time
+}
+
+// Request is what somebody wants to do. Deciding reads it and changes nothing.
+type Request struct {
+	Actor      abide.Actor
+	Purpose    abide.Purpose
+	Act        abide.Act
+	Categories []abide.Category
+	Recipient  abide.Recipient // for disclose
+	Service    abide.Service   // for collect: the service that asks
+	Topic      abide.Topic     // for contact: the type of message; "" for none in particular
+	Channel    abide.Channel   // for contact
+	Source     string          // for collect
+	Reason     string          // stated by the actor; only its presence counts
+	Approvals  int             // approvals obtained, checked by the engine
+	ForValue   bool            // for disclose: against money or other value
+	Order      *Order          // a legal request (C16)
+	At         time.Time       // the instant the decision is for
+	// Items are the stored items the request would touch, if the caller knows
+	// them; retention and derivation are judged per item.
+	Items []ItemFact
+}
+
+// Order is a legal request: it opens exactly its scope.
+type Order struct {
+	Rule      string // name of the without_consent block
+	Authority string
+	Citation  string
+	Scope     []abide.Category
+	Approvals int
+	When      string // requires, expressly_permits
+}
+
+// ItemFact is what deciding needs to know of a stored item.
+type ItemFact struct {
+	Category abide.Category
+	Obtained time.Time
+	Ref      string // ties the item to events: the order's number
+	// Purposes is set for derived items: the intersection of their sources'.
+	// Nil means whatever the policy permits.
+	Purposes []abide.Purpose
+	Law      bool // in the law compartment
+}
