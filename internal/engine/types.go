@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+)
+
+// Call is what every request carries besides its own content.
+type Call struct {
+	Actor abide.Actor
+	// IdempotencyKey makes a retried mutating call return the first answer.
+	// Another request under the same key is an error. Empty: none.
+	IdempotencyKey string
+	// Token names the credential, so that keys of different callers never meet.
+	Token string
+}
+
+// NewSubject asks for a data subject.
+type NewSubject struct {
+	Kind          abide.SubjectKind `json:"kind,omitempty"` // person unless said otherwise
+	Jurisdiction  abide.Place       `json:"jurisdiction,omitempty"`
+	Whereabouts   abide.Place       `json:"whereabouts,omitempty"`
+	BirthDate     abide.Date        `json:"birth_date,omitzero"`
+	DeclaredMinor bool              `json:"declared_minor,omitempty"`
+	Reference     string            `json:"reference,omitempty"` // the caller's own id; found again by it
+}
+
+// CreatedSubject answers NewSubject. Existing is set if the reference was known.
+type CreatedSubject struct {
+	ID       abide.SubjectID `json:"id"`
+	Existing bool            `json:"-"`
+}
+
+// Collect hands in data of a subject for a service.
+type Collect struct {
+	Subject abide.SubjectID
+	Service abide.Service
+	Source  string // checkout, import, call centre
+	Ref     string // ties the items to events: an order's number
+	// Items by category; a JSON array of values for a category with many.
+	Items map[abide.Category]json.RawMessage
+	// From are the items a derived value was made from; their permission is
+	// what the derived item lives by.
+	From []ItemRef
+	// Other is the second party of two-party items (a message's recipient).
+	Other abide.SubjectID
+	// Purpose, if the caller collects for a purpose without a service.
+	Purpose  abide.Purpose
+	Obtained time.Time // zero: now; imports say when
+}
+
+// ItemRef names a stored item.
+type ItemRef struct {
+	Category abide.Category  `json:"category"`
+	ID       abide.SubjectID `json:"id"`
+}
+
+// Collected answers Collect.
+type Collected struct {
+	Items   []ItemRef        `json:"items"`
+	Missing []MissingData    `json:"missing"`             // what services still lack
+	Skipped []abide.Category `json:"elsewhere,omitempty"` // decided here, kept by your own systems
+}
+
+// MissingData says which service lacks what, and which clause asks for it.
+type MissingData struct {
+	Service    abide.Service    `json:"service"`
+	Categories []abide.Category `json:"categories"`
+	Clause     string           `json:"clause"`
+}
+
+// Read asks for values.
+type Read struct {
+	Subject    abide.SubjectID
+	Purpose    abide.Purpose
+	Act        abide.Act // read unless said otherwise
+	Categories []abide.Category
+	Recipient  abide.Recipient
+	Reason     string
+	Approvals  int
+	Topic      abide.Topic
+	Channel    abide.Channel
+}
+
+// ReadResult holds what was released. A category that is permitted but holds
+// nothing is absent from Data.
+type ReadResult struct {
+	Data     map[abide.Category][]Value
+	Decision abide.Decision
+	Receipt  LookReceipt
+}
+
+// Value is one item released.
+type Value struct {
+	ID       abide.SubjectID `json:"id"`
+	Value    json.RawMessage `json:"value"`
+	Source   string          `json:"source,omitempty"`
+	Obtained time.Time       `json:"obtained"`
+	Due      time.Time       `json:"due,omitzero"`
+	Masked   bool            `json:"masked,omitempty"`
+}
+
+// LookReceipt says where the record of a look stands.
+type LookReceipt struct {
+	Node  string `json:"node"`
+	Batch uint64 `json:"batch"`
+	Pos   uint32 `json:"pos"`
+}
+
+// Lookup finds subjects by a value.
+type Lookup struct {
+	Category abide.Category // or "~reference"
+	Value    json.RawMessage
+	Purpose  abide.Purpose
+}
+
+// ConsentWrite is one event for the ledger. Action is tell, ask, give,
+// indicate_no_objection, refuse, withdraw, object, lift_objection, renew,
+// accept.
+type ConsentWrite struct {
+	Subject  abide.SubjectID
+	Purpose  abide.Purpose
+	Document abide.DocumentName
+	Action   string
+	Topics   []abide.Topic
+	Channels []abide.Channel
+	Evidence abide.Evidence
+	Grade    abide.Grade // imports only; otherwise proved
+	At       time.Time   // imports only; otherwise now
+	Expires  time.Time
+	Terms    string // imports only: digest of mapped terms; otherwise the terms in force
+}
+
+// Decide asks for a decision that releases nothing.
+type Decide struct {
+	Subject    abide.SubjectID
+	Purpose    abide.Purpose
+	Act        abide.Act
+	Categories []abide.Category // empty: all that the purpose uses for the act
+	Recipient  abide.Recipient
+	Service    abide.Service
+	Topic      abide.Topic
+	Channel    abide.Channel
+	Reason     string
+	Approvals  int
+	ForValue   bool
+	Facts      json.RawMessage // facts of categories held elsewhere: events, and the like
+	AsOf       time.Time       // zero: now
+}
+
+// ServiceState tells how a subject stands to a service.
+type ServiceState struct {
+	Service abide.Service    `json:"service"`
+	Title   string           `json:"title"`
+	Since   time.Time        `json:"since,omitzero"`
+	Left    time.Time        `json:"left,omitzero"`
+	Missing []abide.Category `json:"missing,omitempty"`
+	Clause  string           `json:"clause,omitempty"`
+	Stop    []string         `json:"sources_that_must_stop,omitempty"`
+}
+
+// LogEntry is an entry of the log as the person concerned, or an auditor, sees it.
+type LogEntry struct {
+	At         time.Time       `json:"at"`
+	Kind       string          `json:"kind"`
+	N          uint64          `json:"n,omitempty"` // for changes
+	Look       *LookReceipt    `json:"look,omitempty"`
+	Subject    json.RawMessage `json:"subject,omitempty"`  // the person's part
+	Envelope   json.RawMessage `json:"envelope,omitempty"` // actor, purpose, effect, policy version
+	Commitment string          `json:"commitment"`
+}
+
+// Page is a position in a listing.
+type Page struct {
+	After string
+	Limit int
+}
+
+// NewToken asks for a bearer token.
+type NewToken struct {
+	Name    string
+	Actor   abide.Actor
+	Expires time.Time
+}
+
+// Finding is something that someone at the company should look into, counted
+// by day: a write for a service that the person left, a late review.
+type Finding struct {
+	Code  string    `json:"code"`
+	Name  string    `json:"name"`
+	Day   string    `json:"day"`
+	Count int64     `json:"count"`
+	Last  time.Time `json:"last"`
+}
