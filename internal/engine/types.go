@@ -194,3 +194,73 @@ type Finding struct {
 	Count int64     `json:"count"`
 	Last  time.Time `json:"last"`
 }
+
+// SubjectView is a subject without values.
+type SubjectView struct {
+	ID         abide.SubjectID   `json:"id"`
+	Kind       abide.SubjectKind `json:"kind"`
+	Status     abide.Status      `json:"status"`
+	Created    time.Time         `json:"created"`
+	Restricted bool              `json:"restricted"`
+	// Holds counts stored items by category.
+	Holds map[abide.Category]int `json:"holds"`
+	// Erasure is set while an erasure runs and after it: its step.
+	Erasure string `json:"erasure,omitempty"`
+}
+
+// SubjectPatch changes what is known of a subject; nil fields stay.
+type SubjectPatch struct {
+	Jurisdiction     *abide.Place     `json:"jurisdiction,omitempty"`
+	Whereabouts      *abide.Place     `json:"whereabouts,omitempty"`
+	BirthDate        *abide.Date      `json:"birth_date,omitempty"`
+	DeclaredMinor    *bool            `json:"declared_minor,omitempty"`
+	Restricted       *bool            `json:"restricted,omitempty"` // GDPR Art. 18
+	GuardianVerified *bool            `json:"guardian_verified,omitempty"`
+	GuardianConsents *[]abide.Purpose `json:"guardian_consents,omitempty"`
+}
+
+// ConsentsView is the current state of every purpose for a person, and the
+// ledger it is folded from.
+type ConsentsView struct {
+	State    []PurposeState       `json:"state"`
+	Accepted []AcceptedDocument   `json:"accepted,omitempty"`
+	Events   []abide.ConsentEvent `json:"events"`
+}
+
+// PurposeState is one purpose for one person.
+type PurposeState struct {
+	Purpose         abide.Purpose   `json:"purpose"`
+	State           string          `json:"state"` // "", asked, told, given, indicated_no_objection, refused, withdrawn, expired
+	Terms           string          `json:"terms,omitempty"`
+	TermsCurrent    bool            `json:"terms_current"` // whether Terms are those in force
+	Since           time.Time       `json:"since,omitzero"`
+	Expires         time.Time       `json:"expires,omitzero"`
+	Objected        bool            `json:"objected,omitempty"`
+	Topics          []abide.Topic   `json:"topics,omitempty"`
+	Channels        []abide.Channel `json:"channels,omitempty"`
+	RefusedTopics   []abide.Topic   `json:"refused_topics,omitempty"`
+	RefusedChannels []abide.Channel `json:"refused_channels,omitempty"`
+}
+
+// AcceptedDocument is a document the person agreed to.
+type AcceptedDocument struct {
+	Document abide.DocumentName `json:"document"`
+	Digest   string             `json:"digest,omitempty"`
+	At       time.Time          `json:"at"`
+}
+
+// PublishInfo says what publishing did.
+type PublishInfo struct {
+	Version   string    `json:"version"`
+	Epoch     uint64    `json:"epoch"`
+	Published time.Time `json:"published"`
+	Unchanged bool      `json:"unchanged"` // this version was in force already
+}
+
+// TokenInfo is a token without its secret.
+type TokenInfo struct {
+	Name    string      `json:"name"`
+	Actor   abide.Actor `json:"actor"`
+	Created time.Time   `json:"created"`
+	Expires time.Time   `json:"expires,omitzero"`
+}
