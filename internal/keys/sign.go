@@ -1,0 +1,76 @@
+package keys
+
+import (
+	stded25519 "crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
+)
+
+// PublicKey is one of the ring's public signing keys. Signatures are plain
+// Ed25519 (RFC 8032), so that anybody can verify them without Abide.
+type PublicKey struct {
+	ID  string               `json:"id"`  // "ed25519:" and the first 8 bytes of the SHA-256 of the key, in hex
+	Key stded25519.PublicKey `json:"key"` // 32 bytes
+}
+
+// Sign signs a message with the primary signing key.
+func (k *Keyring) Sign(message []byte) ([]byte, error) {
+	sig, err := k.ring.Load().signer.Sign(message)
+	if err != nil {
+		return nil, fmt.Errorf("keys: sign: %w", err)
+	}
+	return sig, nil
+}
+
+// SigningKeyID names the key that Sign uses.
+func (k *Keyring) SigningKeyID() string { return k.ring.Load().signID }
+
+// PublicKeys returns the public signing keys, the primary first; older ones
+// verify what they signed.
+func (k *Keyring) PublicKeys() []PublicKey { return k.ring.Load().public }
+
+// Verify reports whether sig is a signature of message by the named key.
+func (k *Keyring) Verify(id string, message, sig []byte) bool {
+	for _, p := range k.PublicKeys() {
+		if p.ID == id {
+			return stded25519.Verify(p.Key, message, sig)
+		}
+	}
+	return false
+}
+
+// PublicKeyID returns the id of a public key.
+func PublicKeyID(key stded25519.PublicKey) string {
+	sum := sha256.Sum256(key)
+	return "ed25519:" + hex.EncodeToString(sum[:8])
+}
+
+func publicKeys(h *keyset.Handle) ([]PublicKey, error) {
+	pub, err := h.Public()
+	if err != nil {
+		return nil, err
+	}
+	var out []PublicKey
+	for i := range pub.Len() {
+		e, err := pub.Entry(i)
+		if err != nil {
+			return nil, err
+		}
+		key, ok := e.Key().(*ed25519.PublicKey)
+		if !ok {
+			return nil, errors.New("keys: a signing key is not Ed25519")
+		}
+		p := PublicKey{ID: PublicKeyID(key.KeyBytes()), Key: key.KeyBytes()}
+		if e.IsPrimary() {
+			out = append([]PublicKey{p}, out...)
+		} else {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
