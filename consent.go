@@ -43,6 +43,8 @@ type Evidence struct {
 	Source       string `json:"source,omitempty"`       // page, form, call centre
 	Jurisdiction Place  `json:"jurisdiction,omitempty"` // as known at the time
 	Note         string `json:"note,omitempty"`         // an operator's reason
+	Signal       string `json:"signal,omitempty"`       // set if a program spoke for the person: "gpc"; an explicit later choice beats it
+	Cites        string `json:"cites,omitempty"`        // id of the receipt this event carries over, after a merge
 }
 
 // ConsentEvent is one entry of the ledger. Events are appended, never edited;

@@ -68,6 +68,11 @@ type Consent struct {
 	RefusedTopics   []abide.Topic   `json:"refused_topics,omitempty" refuses:"more"`
 	RefusedChannels []abide.Channel `json:"refused_channels,omitempty" refuses:"more"`
 	Objected        bool            `json:"objected,omitempty" refuses:"true"`
+	// ToldTerms is the digest of the terms the person was last told of, and Last
+	// the time of the purpose's last event. The ledger folds with them; deciding
+	// does not read them.
+	ToldTerms string    `json:"told_terms,omitempty" refuses:"any"`
+	Last      time.Time `json:"last,omitzero" refuses:"any"`
 }
 
 // ConsentState is the state of one purpose for one person.
