@@ -1,0 +1,58 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/abide-privacy/abide/internal/engine"
+)
+
+// mutating is part of the input of every operation that changes something.
+type mutating struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Repeat it when you retry: the first answer comes back and nothing is done twice."`
+}
+
+// call makes the engine's view of who calls.
+func (m mutating) call(ctx context.Context) engine.Call {
+	c := callOf(ctx)
+	c.IdempotencyKey = m.IdempotencyKey
+	return c
+}
+
+// body wraps an answer for huma.
+type body[T any] struct {
+	Body T
+}
+
+// created wraps an answer whose status the handler chooses.
+type created[T any] struct {
+	Status int
+	Body   T
+}
+
+// operation registers one call. Errors pass through problemOf, and those that
+// are ours are logged with their cause; the cause never reaches the caller.
+func operation[I, O any](s *server, id, method, path, tag, summary, description string, status int, h func(context.Context, *I) (*O, error)) {
+	op := huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary, Description: description,
+		Tags: []string{tag}, DefaultStatus: status, MaxBodyBytes: s.limits.Body,
+		Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
+			http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
+	}
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
+		if err := required(ctx); err != nil {
+			return nil, problemOf(err)
+		}
+		out, err := h(ctx, in)
+		if err != nil {
+			p := problemOf(err)
+			if p.Status >= http.StatusInternalServerError {
+				s.log.Error("request failed", "operation", id, "code", p.Code, "error", err.Error())
+			}
+			return nil, p
+		}
+		return out, nil
+	})
+}
