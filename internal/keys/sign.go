@@ -2,19 +2,19 @@ package keys
 
 import (
 	stded25519 "crypto/ed25519"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
+
+	"github.com/abide-privacy/abide/audit"
 )
 
 // PublicKey is one of the ring's public signing keys. Signatures are plain
 // Ed25519 (RFC 8032), so that anybody can verify them without Abide.
 type PublicKey struct {
-	ID  string               `json:"id"`  // "ed25519:" and the first 8 bytes of the SHA-256 of the key, in hex
+	ID  string               `json:"id"`  // audit.KeyID
 	Key stded25519.PublicKey `json:"key"` // 32 bytes
 }
 
@@ -44,12 +44,6 @@ func (k *Keyring) Verify(id string, message, sig []byte) bool {
 	return false
 }
 
-// PublicKeyID returns the id of a public key.
-func PublicKeyID(key stded25519.PublicKey) string {
-	sum := sha256.Sum256(key)
-	return "ed25519:" + hex.EncodeToString(sum[:8])
-}
-
 func publicKeys(h *keyset.Handle) ([]PublicKey, error) {
 	pub, err := h.Public()
 	if err != nil {
@@ -65,7 +59,7 @@ func publicKeys(h *keyset.Handle) ([]PublicKey, error) {
 		if !ok {
 			return nil, errors.New("keys: a signing key is not Ed25519")
 		}
-		p := PublicKey{ID: PublicKeyID(key.KeyBytes()), Key: key.KeyBytes()}
+		p := PublicKey{ID: audit.KeyID(key.KeyBytes()), Key: key.KeyBytes()}
 		if e.IsPrimary() {
 			out = append([]PublicKey{p}, out...)
 		} else {
