@@ -203,6 +203,10 @@ type Purpose struct {
 	Lasts     *Deadline // how long a consent lasts: anchor "given"
 	Message   *Message
 	Marketing bool // law.direct_marketing, or marketing = true
+	// Within names a purpose that must itself be permitted for the person, on
+	// its own ground, whenever this one is: recommendations only while marketing
+	// is agreed (CLAUSES C08). It adds a condition and never lifts one.
+	Within *Ref
 	In        []*PlaceRule
 }
 
