@@ -207,7 +207,7 @@ type Purpose struct {
 	// its own ground, whenever this one is: recommendations only while marketing
 	// is agreed (CLAUSES C08). It adds a condition and never lifts one.
 	Within *Ref
-	In        []*PlaceRule
+	In     []*PlaceRule
 }
 
 // Offer is a kind of goods and whose they are; part of the terms (C07).
