@@ -17,7 +17,8 @@ import (
 )
 
 type policyFiles struct {
-	Files map[string]string `json:"files" doc:"The policy folder: path to text"`
+	Files   map[string]string `json:"files" doc:"The policy folder: path to text"`
+	Version string            `json:"version,omitempty" doc:"As /v1/policy/source gives it; it is computed anew"`
 }
 
 type policyReport struct {

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/client"
+	"github.com/abide-privacy/abide/internal/api"
+	"github.com/abide-privacy/abide/internal/engine"
+	"github.com/abide-privacy/abide/internal/keys"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/storage/postgres"
+	"github.com/abide-privacy/abide/internal/storage/sqlite"
+	"github.com/abide-privacy/abide/laws"
+)
+
+// place says where a command acts: on a server, or on a store it opens itself.
+type place struct {
+	server, token             string
+	data, postgres, keysStore string
+	json                      bool
+}
+
+// flags adds the flags of commands that act on people's data.
+func (m *Main) placeFlags(cmd *cobra.Command, p *place) {
+	f := cmd.PersistentFlags()
+	f.StringVar(&p.server, "server", "", "URL of a running server (ABIDE_SERVER)")
+	f.StringVar(&p.token, "token", "", "token for the server; better in ABIDE_TOKEN, which other users do not see")
+	f.StringVar(&p.data, "data", "", "data directory, instead of a server (ABIDE_DATA)")
+	f.BoolVar(&p.json, "json", false, "print JSON")
+}
+
+// connect returns a client for the place and a function that closes it. A data
+// directory is served in process, so that both ways run the same code.
+func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), error) {
+	server, data := p.server, p.data
+	if server == "" && data == "" {
+		server, data = m.Env("ABIDE_SERVER"), m.Env("ABIDE_DATA")
+	}
+	if data != "" && p.server == "" {
+		return m.connectLocal(ctx, data)
+	}
+	if server == "" {
+		return nil, nil, usage("neither a server nor a data directory is named; use --server URL or --data DIR")
+	}
+	token := p.token
+	if token == "" {
+		token = m.Env("ABIDE_TOKEN")
+	}
+	c, err := client.New(server, token)
+	return c, func() {}, err
+}
+
+func (m *Main) connectLocal(ctx context.Context, dir string) (*client.Client, func(), error) {
+	if _, err := os.Stat(filepath.Join(dir, "abide.db")); err != nil {
+		return nil, nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_store",
+			Message: "there is no store in this data directory", Hint: "start one with `abide serve --data DIR --policy DIR`"}
+	}
+	st, err := m.open(ctx, storeFlags{data: dir})
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := client.New("http://in.process", "", client.WithHTTPClient(&http.Client{Transport: inProcess{api.New(api.Options{Engine: st.engine})}}))
+	return c, func() { st.close(context.WithoutCancel(ctx)) }, err
+}
+
+// localCaller acts on a store that this process opened itself: whoever can
+// read the data directory and its keys is its administrator.
+func localCaller() engine.Call {
+	return engine.Call{Actor: abide.Actor{Kind: abide.ActorService, Name: "cli", Admin: true}, Token: "cli"}
+}
+
+// inProcess hands requests to a handler without a network.
+type inProcess struct{ handler http.Handler }
+
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(api.WithCaller(r.Context(), localCaller()))
+	r.RemoteAddr = "127.0.0.1:0"
+	r.Host = r.URL.Host
+	r.RequestURI = r.URL.RequestURI()
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	w := &answer{header: http.Header{}}
+	t.handler.ServeHTTP(w, r)
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r}, nil
+}
+
+// answer collects what a handler writes.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(b)
+}
+
+// storeFlags say where a store is.
+type storeFlags struct {
+	data         string
+	postgres     string
+	keysPostgres string
+	create       bool
+}
+
+// opened is a store with its engine.
+type opened struct {
+	engine *engine.Engine
+	closes []func(context.Context)
+}
+
+func (o *opened) close(ctx context.Context) {
+	for i := len(o.closes) - 1; i >= 0; i-- {
+		o.closes[i](ctx)
+	}
+}
+
+// open opens a store: the database, the keys apart from it, the keyring, and
+// the engine over them.
+func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
+	st = &opened{}
+	defer func() {
+		if err != nil {
+			st.close(ctx)
+			st = nil
+		}
+	}()
+	if f.data == "" {
+		return st, usage("no data directory; use --data DIR")
+	}
+	keyDir := filepath.Join(f.data, "keys")
+	if err := os.MkdirAll(keyDir, 0o700); err != nil {
+		return st, &abide.Error{Code: abide.CodeUnavailable, Detail: "data_directory",
+			Message: "the data directory cannot be made", Hint: "choose one that you may write to", Err: err}
+	}
+	ring, err := keyring(filepath.Join(keyDir, "keyring.json"), f.create)
+	if err != nil {
+		return st, err
+	}
+	var store storage.Store
+	var keyStore storage.KeyStore
+	if f.postgres != "" {
+		keysURL := f.keysPostgres
+		if keysURL == "" {
+			keysURL = f.postgres
+		}
+		if store, err = postgres.Open(ctx, f.postgres, postgres.Options{}); err != nil {
+			return st, err
+		}
+		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
+		keyStore, err = postgres.OpenKeys(ctx, keysURL)
+	} else {
+		if store, err = sqlite.Open(ctx, filepath.Join(f.data, "abide.db"), sqlite.Options{}); err != nil {
+			return st, err
+		}
+		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
+		keyStore, err = sqlite.OpenKeys(ctx, filepath.Join(keyDir, "keys.db"))
+	}
+	if err != nil {
+		return st, err
+	}
+	st.closes = append(st.closes, func(context.Context) { _ = keyStore.Close() })
+	profiles, err := laws.Load()
+	if err != nil {
+		return st, err
+	}
+	st.engine, err = engine.Open(ctx, engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: m.Now})
+	if err != nil {
+		return st, err
+	}
+	st.closes = append(st.closes, func(ctx context.Context) { _ = st.engine.Close(ctx) })
+	return st, nil
+}
+
+// keyring opens the keyring of a store, or makes one for a new store.
+func keyring(path string, create bool) (*keys.Keyring, error) {
+	if _, err := os.Stat(path); os.IsNotExist(err) && create {
+		return keys.Create(path)
+	}
+	return keys.Open(path)
+}

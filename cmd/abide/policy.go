@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/client"
+	"github.com/abide-privacy/abide/laws"
+	"github.com/abide-privacy/abide/policy/diag"
+	"github.com/abide-privacy/abide/policy/diff"
+	"github.com/abide-privacy/abide/policy/load"
+	"github.com/abide-privacy/abide/policy/render"
+)
+
+func (m *Main) policyCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "policy", GroupID: "policy", Short: "Check, say, render, compare and publish a policy"}
+	cmd.AddCommand(m.policyCheck(), m.policySay(), m.policyRender(), m.policyDiff(), m.policyPublish())
+	return cmd
+}
+
+// loadPolicy reads a folder, or a folder of sidecars over the notices of
+// another folder.
+func loadPolicy(dir, notices string) (*load.Result, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_policy",
+			Message: "there is no policy folder at this path", Hint: "make one with `abide init DIR`"}
+	}
+	profiles, err := laws.Load()
+	if err != nil {
+		return nil, err
+	}
+	if notices != "" {
+		return load.LoadSidecars(os.DirFS(dir), os.DirFS(notices), profiles, nil), nil
+	}
+	return load.Load(os.DirFS(dir), profiles, nil), nil
+}
+
+// checked loads a policy that must be without errors, and shows its findings
+// otherwise.
+func (m *Main) checked(dir string) (*load.Result, error) {
+	res, err := loadPolicy(dir, "")
+	if err != nil {
+		return nil, err
+	}
+	if res.Policy == nil || res.Diagnostics.HasErrors() {
+		diag.Terminal(m.Stderr, res.Files, res.Diagnostics, m.colour(m.Stderr))
+		return nil, quiet{exitFailed}
+	}
+	return res, nil
+}
+
+func (m *Main) policyCheck() *cobra.Command {
+	var asJSON, asHTML, verbose bool
+	var notices string
+	cmd := &cobra.Command{
+		Use:   "check DIR",
+		Short: "Check that words and rules agree",
+		Long: `Checks a policy folder: that every rule's data, purposes and recipients are named
+in the words of its clause, that what the words name is covered by a rule, that
+clauses do not contradict each other, and that the examples come out as they
+say. Exits 1 if anything keeps the policy from being published.`,
+		Example: "  abide policy check examples/shop/policy\n  abide policy check rules/ --notices site-policy/",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			res, err := loadPolicy(args[0], notices)
+			if err != nil {
+				return err
+			}
+			switch {
+			case asJSON:
+				err = printJSON(m.Stdout, checkReport(res))
+			case asHTML:
+				err = diag.HTML(m.Stdout, res.Files, res.Diagnostics)
+			default:
+				m.printCheck(res, verbose)
+			}
+			if err == nil && res.Diagnostics.HasErrors() {
+				return quiet{exitFailed}
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asHTML, "html", false, "print a page of HTML")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list every clause")
+	cmd.Flags().StringVar(&notices, "notices", "", "folder of the notices that the sidecars in DIR belong to")
+	cmd.MarkFlagsMutuallyExclusive("json", "html")
+	return cmd
+}
+
+func (m *Main) policySay() *cobra.Command {
+	return &cobra.Command{
+		Use: "say DIR", Short: "Write every rule back as one plain sentence", Args: cobra.ExactArgs(1),
+		Example: "  abide policy say examples/shop/policy | less",
+		RunE: func(_ *cobra.Command, args []string) error {
+			res, err := m.checked(args[0])
+			if err != nil {
+				return err
+			}
+			return render.Say(m.Stdout, res.Set, res.Policy)
+		},
+	}
+}
+
+func (m *Main) policyRender() *cobra.Command {
+	var format, out, document, language string
+	cmd := &cobra.Command{
+		Use: "render DIR", Short: "Render the policy as the page or the text to publish", Args: cobra.ExactArgs(1),
+		Example: "  abide policy render examples/shop/policy --out privacy.html",
+		RunE: func(_ *cobra.Command, args []string) error {
+			res, err := m.checked(args[0])
+			if err != nil {
+				return err
+			}
+			o := render.Options{Document: abide.DocumentName(document), AcceptLanguage: language}
+			return m.writeTo(out, func(w io.Writer) error {
+				if format == "text" {
+					return render.Text(w, res.Set, res.Policy, res.Files, o)
+				}
+				_, err := render.HTML(w, res.Set, res.Policy, res.Files, o)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "html", "html or text")
+	cmd.Flags().StringVarP(&out, "out", "o", "-", "file to write; - is standard output")
+	cmd.Flags().StringVar(&document, "document", "", "document to render; the first if left out")
+	cmd.Flags().StringVar(&language, "language", "", "language, where the policy has several")
+	return cmd
+}
+
+// writeTo writes a file whole or not at all, or to standard output.
+func (m *Main) writeTo(path string, write func(io.Writer) error) error {
+	if path == "" || path == "-" {
+		return write(m.Stdout)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".abide-*")
+	if err != nil {
+		return &abide.Error{Code: abide.CodeUnavailable, Detail: "output_file", Message: "the file cannot be written",
+			Hint: "choose a folder that you may write to", Err: err}
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	if err := write(tmp); err != nil {
+		_ = tmp.Close()
+		return err
+	}
+	if err := tmp.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+func (m *Main) policyDiff() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "diff OLD NEW", Short: "Say exactly what becomes permitted, what becomes forbidden and who is asked again", Args: cobra.ExactArgs(2),
+		Example: "  abide policy diff published/ draft/",
+		RunE: func(_ *cobra.Command, args []string) error {
+			before, err := m.checked(args[0])
+			if err != nil {
+				return err
+			}
+			after, err := m.checked(args[1])
+			if err != nil {
+				return err
+			}
+			d := diff.Diff(before.Policy, after.Policy)
+			if asJSON {
+				return printJSON(m.Stdout, d)
+			}
+			return d.Text(m.Stdout)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (m *Main) policyPublish() *cobra.Command {
+	var p place
+	cmd := &cobra.Command{
+		Use: "publish DIR", Short: "Check a policy and put it in force", Args: cobra.ExactArgs(1),
+		Example: "  abide policy publish ./policy --server https://privacy.shop.example",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, err := readFolder(args[0])
+			if err != nil {
+				return err
+			}
+			return m.with(cmd, &p, func(ctx context.Context, c *client.Client) error {
+				var out struct {
+					Publishable bool            `json:"publishable"`
+					Text        string          `json:"text"`
+					Published   json.RawMessage `json:"published"`
+					Version     string          `json:"version"`
+				}
+				in := map[string]any{"files": files}
+				if err := c.Do(ctx, http.MethodPost, "/v1/policy/check", in, &out); err != nil {
+					return err
+				}
+				fmt.Fprint(m.Stderr, out.Text)
+				if !out.Publishable {
+					return quiet{exitFailed}
+				}
+				if err := c.Do(ctx, http.MethodPost, "/v1/policy", in, &out); err != nil {
+					return err
+				}
+				if p.json {
+					return printJSON(m.Stdout, out.Published)
+				}
+				fmt.Fprintf(m.Stdout, "in force: %s\n", out.Version)
+				return nil
+			})
+		},
+	}
+	m.placeFlags(cmd, &p)
+	return cmd
+}
+
+// readFolder reads a policy folder for sending.
+func readFolder(dir string) (map[string]string, error) {
+	files := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != "." && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if ext := filepath.Ext(name); (ext != ".md" && ext != ".hcl") || strings.HasPrefix(d.Name(), ".") {
+			return nil
+		}
+		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		files[name] = string(text)
+		return err
+	})
+	if err != nil {
+		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_policy", Message: "the policy folder cannot be read",
+			Hint: "name a folder that holds Markdown files", Err: err}
+	}
+	return files, nil
+}

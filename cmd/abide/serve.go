@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/api"
+	"github.com/abide-privacy/abide/policy/diag"
+)
+
+type serveFlags struct {
+	store      storeFlags
+	policy     string
+	listen     string
+	baseURL    string
+	demo       bool
+	demoTokens string
+	logJSON    bool
+	tlsCert    string
+	tlsKey     string
+}
+
+func (m *Main) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:     "serve",
+		GroupID: "run",
+		Short:   "Run the server",
+		Long: `Runs the server on an embedded store in a data directory, or on PostgreSQL. With
+--policy, the folder is checked and published first; if words and rules
+disagree, the server does not start.
+
+With --demo it makes a temporary store with a sample policy, a thousand made-up
+people and tokens to try things with, and serves a guided start page at /.`,
+		Example: `  abide serve --demo
+  abide serve --data /var/lib/abide --policy ./policy --listen 127.0.0.1:8080
+  abide serve --data /var/lib/abide --postgres postgres://abide@db/abide --policy ./policy`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return m.serve(cmd.Context(), f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.store.data, "data", "", "data directory (ABIDE_DATA)")
+	fl.StringVar(&f.store.postgres, "postgres", "", "URL of a PostgreSQL database; the data directory then holds the keyring only")
+	fl.StringVar(&f.store.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys")
+	fl.StringVar(&f.policy, "policy", "", "policy folder to publish at start")
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
+	fl.StringVar(&f.baseURL, "base-url", "", "how outsiders reach the server, such as https://privacy.shop.example")
+	fl.BoolVar(&f.demo, "demo", false, "temporary store, sample policy, made-up people")
+	fl.StringVar(&f.demoTokens, "demo-tokens", "", "write the demo's tokens to this file as JSON, role to token")
+	fl.BoolVar(&f.logJSON, "log-json", false, "log as JSON")
+	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate file, to serve HTTPS")
+	fl.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
+	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	return cmd
+}
+
+func (m *Main) serve(ctx context.Context, f serveFlags) error {
+	log := m.logger(f.logJSON)
+	if f.store.data == "" {
+		f.store.data = m.Env("ABIDE_DATA")
+	}
+	if f.demo {
+		dir, err := os.MkdirTemp("", "abide-demo-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		if f.store.data == "" {
+			f.store.data = dir
+		}
+	}
+	if f.store.data == "" {
+		return usage("no data directory; use --data DIR, or --demo for a temporary one")
+	}
+	f.store.create = true
+	st, err := m.open(ctx, f.store)
+	if err != nil {
+		return err
+	}
+	defer st.close(context.WithoutCancel(ctx))
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	o := api.Options{Engine: st.engine, Log: log, Metrics: registry, BaseURL: f.baseURL}
+
+	var guide *demo
+	if f.demo {
+		if guide, err = m.prepareDemo(ctx, st.engine, f.demoTokens); err != nil {
+			return err
+		}
+		o.Home = guide.home
+	} else if f.policy != "" {
+		if err := m.publishAtStart(ctx, st, f.policy); err != nil {
+			return err
+		}
+	}
+	return m.listenAndServe(ctx, f, api.New(o), log, guide)
+}
+
+// publishAtStart puts the folder in force unless it is already.
+func (m *Main) publishAtStart(ctx context.Context, st *opened, dir string) error {
+	res, info, err := st.engine.Publish(ctx, localCaller(), os.DirFS(dir))
+	if res != nil && (err != nil || len(res.Diagnostics) > 0) {
+		diag.Terminal(m.Stderr, res.Files, res.Diagnostics, m.colour(m.Stderr))
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Unchanged {
+		fmt.Fprintf(m.Stderr, "abide: published policy %s\n", short(info.Version))
+	}
+	return nil
+}
+
+func (m *Main) logger(asJSON bool) *slog.Logger {
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(m.Stderr, nil))
+	}
+	return slog.New(slog.NewTextHandler(m.Stderr, nil))
+}
+
+// shutdownGrace is how long running requests may take to end after a signal.
+const shutdownGrace = 15 * time.Second
+
+func (m *Main) listenAndServe(ctx context.Context, f serveFlags, handler http.Handler, log *slog.Logger, guide *demo) error {
+	listener, err := net.Listen("tcp", f.listen)
+	if err != nil {
+		return &abide.Error{Code: abide.CodeUnavailable, Detail: "listen", Message: "the address cannot be listened on",
+			Hint: "is another server running there? choose another with --listen", Err: err}
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	scheme := "http"
+	if f.tlsCert != "" {
+		scheme = "https"
+	}
+	url := scheme + "://" + listener.Addr().String()
+	if guide != nil {
+		guide.announce(m.Stdout, url)
+	} else {
+		fmt.Fprintf(m.Stdout, "abide: listening on %s\n", url)
+	}
+	done := make(chan error, 1)
+	go func() {
+		if f.tlsCert != "" {
+			done <- server.ServeTLS(listener, f.tlsCert, f.tlsKey)
+		} else {
+			done <- server.Serve(listener)
+		}
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("shutting down")
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	err = server.Shutdown(closing)
+	if served := <-done; err == nil && !errors.Is(served, http.ErrServerClosed) {
+		err = served
+	}
+	return err
+}
+
+// short is the start of a digest, enough for people.
+func short(digest string) string {
+	const prefix = len("sha256:")
+	if len(digest) > prefix+12 {
+		return digest[prefix : prefix+12]
+	}
+	return digest
+}
+
+// writeTokens writes tokens as JSON, readable by the owner only, whole or not
+// at all.
+func writeTokens(path string, tokens map[string]string) error {
+	raw, err := json.MarshalIndent(tokens, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".abide-tokens-*")
+	if err != nil {
+		return &abide.Error{Code: abide.CodeUnavailable, Detail: "demo_tokens", Message: "the file of tokens cannot be written",
+			Hint: "choose a folder that you may write to", Err: err}
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	if _, err := tmp.Write(append(raw, '\n')); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
