@@ -428,10 +428,14 @@ type Example struct {
 }
 
 // Call is a word with arguments: lives(HK), contact(marketing, person.email).
+// Arguments that are calls themselves, to(affiliates), and stretches of time,
+// 8 * years, stand apart from the names.
 type Call struct {
-	Name string
-	Args []Ref
-	Span abide.Span
+	Name  string
+	Args  []Ref // names, strings and numbers, as written
+	Calls []Call
+	After *Deadline // without anchor
+	Span  abide.Span
 }
 
 // System registers where data lives; it is not published.
