@@ -69,7 +69,7 @@ var parseCodes = []Info{
 }
 
 // tables lists the codes of every package that reports findings.
-var tables = [][]Info{parseCodes, compileCodes}
+var tables = [][]Info{parseCodes, compileCodes, checkCodes}
 
 // Codes returns every declared code, in the order of declaration.
 func Codes() []Info {
