@@ -45,6 +45,16 @@ type Document struct {
 	Clauses       []*Clause // in order of their headings
 	Span          abide.Span
 	Sidecar       string // file that holds the rules, if not File
+	AcceptsLaw    []AcceptedLaw
+}
+
+// AcceptedLaw is a person's signature under law values that nobody reviewed.
+type AcceptedLaw struct {
+	Value  string // marketing, minors
+	Places []Ref  // empty: every place
+	By     string // who answers for it
+	On     string // YYYY-MM-DD
+	Span   abide.Span
 }
 
 // LawOf names whose law is looked at.
@@ -207,6 +217,8 @@ type Purpose struct {
 	// its own ground, whenever this one is: recommendations only while marketing
 	// is agreed (CLAUSES C08). It adds a condition and never lifts one.
 	Within *Ref
+	// Honours names opt-out signals that count as a refusal: gpc.
+	Honours []Ref
 	In     []*PlaceRule
 }
 
