@@ -56,7 +56,7 @@ func replay(events []abide.ConsentEvent, now time.Time) replayed {
 		case abide.ConsentGiven, abide.ConsentIndicated, abide.ConsentRefused, abide.ConsentWithdrawn:
 			if partial(e) && refusing(e.Action) {
 				s.parts = e
-			} else if before.Since != after.Since || before.State != after.State {
+			} else if before.Since != after.Since || before.State != after.State || before.Terms != after.Terms {
 				s.decided = e
 			}
 		case abide.ConsentObjected:
@@ -92,7 +92,6 @@ func (m *merging) purpose(v *policy.Consent, vs stand, p policy.Consent, ps stan
 	if v.Objected && !p.Objected && !yields(vs.objected, ps.decided, agreed(p.State)) {
 		m.carry(vs.objected)
 	}
-	m.parts(v, vs, p)
 	switch {
 	case v.State == policy.StateRefused || v.State == policy.StateWithdrawn:
 		denied := p.State == policy.StateRefused || p.State == policy.StateWithdrawn
@@ -102,6 +101,7 @@ func (m *merging) purpose(v *policy.Consent, vs stand, p policy.Consent, ps stan
 	case agreed(v.State) && !v.Objected:
 		m.agreement(v, vs, p, ps)
 	}
+	m.parts(v, vs, p) // last: a yes that names a topic would lift its refusal
 }
 
 // yields reports whether a no that a signal sent gives way to a yes said
@@ -120,6 +120,11 @@ func (m *merging) agreement(v *policy.Consent, vs stand, p policy.Consent, ps st
 	if decisive(p.State) && !yields(ps.decided, vs.decided, true) {
 		return
 	}
+	topics, someTopic := narrow(v.Topics, v.RefusedTopics, p.RefusedTopics)
+	channels, someChannel := narrow(v.Channels, v.RefusedChannels, p.RefusedChannels)
+	if !someTopic || !someChannel {
+		return
+	}
 	if p.Objected {
 		lift := m.carry(vs.decided)
 		lift.Action, lift.Terms, lift.Topics, lift.Channels, lift.Expires = abide.ConsentObjectionLifted, "", nil, nil, time.Time{}
@@ -128,7 +133,15 @@ func (m *merging) agreement(v *policy.Consent, vs stand, p policy.Consent, ps st
 		m.carry(vs.told)
 	}
 	yes := m.carry(vs.decided)
-	yes.Topics, yes.Channels, yes.Expires = v.Topics, v.Channels, v.Expires
+	yes.Topics, yes.Channels, yes.Expires = topics, channels, v.Expires
+}
+
+// narrow takes what either side refused out of what the visitor named, and
+// reports whether anything is left. Naming nothing is agreeing to all, which
+// lifts no refusal.
+func narrow[T ~string](named, refusedHere, refusedThere []T) ([]T, bool) {
+	left := without(without(named, refusedHere), refusedThere)
+	return left, len(named) == 0 || len(left) > 0
 }
 
 // parts carries over topics and channels refused one by one.
