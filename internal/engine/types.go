@@ -264,3 +264,43 @@ type TokenInfo struct {
 	Created time.Time   `json:"created"`
 	Expires time.Time   `json:"expires,omitzero"`
 }
+
+// ImportPerson is one row of an import: a person with data and consents, taken
+// in whole or not at all.
+type ImportPerson struct {
+	Row          int64                              `json:"row"` // line of the source, for outcomes
+	Reference    string                             `json:"reference"`
+	Jurisdiction abide.Place                        `json:"jurisdiction,omitempty"`
+	BirthDate    abide.Date                         `json:"birth_date,omitzero"`
+	Obtained     time.Time                          `json:"obtained,omitzero"`
+	Items        map[abide.Category]json.RawMessage `json:"items,omitempty"`
+	Consents     []ImportConsent                    `json:"consents,omitempty"`
+}
+
+// ImportConsent is a consent from before Abide, with how well it is evidenced.
+type ImportConsent struct {
+	Purpose abide.Purpose `json:"purpose"`
+	Action  string        `json:"action"` // give, indicate_no_objection, refuse, withdraw, object
+	At      time.Time     `json:"at,omitzero"`
+	Grade   abide.Grade   `json:"grade,omitempty"` // unknown unless said otherwise
+	Terms   string        `json:"terms,omitempty"` // digest of the terms the old wording is mapped to; those in force if empty
+	Source  string        `json:"source,omitempty"`
+}
+
+// Import is a batch of rows of one import.
+type Import struct {
+	// ID names the import. A row of the same import with the same Row is taken
+	// in once, however often it is sent.
+	ID      string         `json:"id"`
+	Service abide.Service  `json:"service"`
+	Source  string         `json:"source,omitempty"`
+	People  []ImportPerson `json:"people"`
+}
+
+// ImportOutcome says what became of a row. Code is empty if it was taken in.
+type ImportOutcome struct {
+	Row      int64  `json:"row"`
+	Code     string `json:"code,omitempty"`
+	Field    string `json:"field,omitempty"`    // the category or column concerned
+	Repeated bool   `json:"repeated,omitempty"` // this row was taken in before
+}
