@@ -23,9 +23,10 @@ import (
 
 // place says where a command acts: on a server, or on a store it opens itself.
 type place struct {
-	server, token             string
-	data, postgres, keysStore string
-	json                      bool
+	server, token string
+	data          string
+	json          bool
+	create        bool // make a store that is not there
 }
 
 // flags adds the flags of commands that act on people's data.
@@ -45,7 +46,7 @@ func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), e
 		server, data = m.Env("ABIDE_SERVER"), m.Env("ABIDE_DATA")
 	}
 	if data != "" && p.server == "" {
-		return m.connectLocal(ctx, data)
+		return m.connectLocal(ctx, data, p.create)
 	}
 	if server == "" {
 		return nil, nil, usage("neither a server nor a data directory is named; use --server URL or --data DIR")
@@ -58,12 +59,12 @@ func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), e
 	return c, func() {}, err
 }
 
-func (m *Main) connectLocal(ctx context.Context, dir string) (*client.Client, func(), error) {
-	if _, err := os.Stat(filepath.Join(dir, "abide.db")); err != nil {
+func (m *Main) connectLocal(ctx context.Context, dir string, create bool) (*client.Client, func(), error) {
+	if _, err := os.Stat(filepath.Join(dir, "abide.db")); err != nil && !create {
 		return nil, nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_store",
-			Message: "there is no store in this data directory", Hint: "start one with `abide serve --data DIR --policy DIR`"}
+			Message: "there is no store in this data directory", Hint: "make one with `abide policy publish POLICY --data DIR`"}
 	}
-	st, err := m.open(ctx, storeFlags{data: dir})
+	st, err := m.open(ctx, storeFlags{data: dir, create: create})
 	if err != nil {
 		return nil, nil, err
 	}

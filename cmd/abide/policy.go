@@ -189,10 +189,12 @@ func (m *Main) policyDiff() *cobra.Command {
 }
 
 func (m *Main) policyPublish() *cobra.Command {
-	var p place
+	p := place{create: true}
 	cmd := &cobra.Command{
 		Use: "publish DIR", Short: "Check a policy and put it in force", Args: cobra.ExactArgs(1),
-		Example: "  abide policy publish ./policy --server https://privacy.shop.example",
+		Long: `Checks the folder and puts it in force on a server, or in a data directory, which
+is made if it is not there.`,
+		Example: "  abide policy publish ./policy --server https://privacy.shop.example\n  abide policy publish ./policy --data ./data",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			files, err := readFolder(args[0])
 			if err != nil {

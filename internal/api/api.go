@@ -91,6 +91,7 @@ func New(o Options) http.Handler {
 	s.decisions()
 	s.policies()
 	s.administration()
+	s.imports()
 	s.authzen()
 
 	mux.HandleFunc("GET /policy", s.notice)
