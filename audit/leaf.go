@@ -49,15 +49,10 @@ func newLeaf(r [2 * randomSize]byte, p *Part, e *Envelope) (Leaf, error) {
 	if named {
 		return Leaf{}, errors.New("audit: an envelope must not name a data subject or guardian")
 	}
-	at := *e
-	at.At = e.At.UTC()
-	part, err := Canonical(p)
-	if err != nil {
-		return Leaf{}, fmt.Errorf("audit: encode subject's part: %w", err)
-	}
-	env, err := Canonical(&at)
-	if err != nil {
-		return Leaf{}, fmt.Errorf("audit: encode envelope: %w", err)
+	part, okPart := encodePart(p)
+	env, okEnv := encodeEnvelope(e)
+	if !okPart || !okEnv {
+		return Leaf{}, errors.New("audit: an entry holds a string that is not UTF-8, or a number or time out of range")
 	}
 	hp := hashOf(tagPart, r[:randomSize], part)
 	he := hashOf(tagEnvelope, r[randomSize:], env)
@@ -114,11 +109,9 @@ func split(tag string, opened []byte) (mine, other Hash, body []byte, err error)
 }
 
 func hashOf(tag string, random, body []byte) Hash {
-	h := sha256.New()
-	h.Write([]byte(tag))
-	h.Write(random)
-	h.Write(body)
-	return Hash(h.Sum(nil))
+	b := make([]byte, 0, len(tag)+len(random)+len(body))
+	b = append(append(append(b, tag...), random...), body...)
+	return sha256.Sum256(b)
 }
 
 func commit(part, envelope Hash) Hash {
