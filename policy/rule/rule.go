@@ -219,7 +219,7 @@ type Purpose struct {
 	Within *Ref
 	// Honours names opt-out signals that count as a refusal: gpc.
 	Honours []Ref
-	In     []*PlaceRule
+	In      []*PlaceRule
 }
 
 // Offer is a kind of goods and whose they are; part of the terms (C07).
