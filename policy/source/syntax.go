@@ -1,0 +1,176 @@
+package source
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/policy/diag"
+)
+
+// maxSyntaxErrors bounds the mistakes looked for in one block of rules that
+// cannot be read; a file of nonsense is not worth more.
+const maxSyntaxErrors = 20
+
+// parseRules reads the rules in text, which stands at byte offset of file.
+// Every mistake of syntax is reported, and whatever can be read in spite of it
+// is returned: a mistake in one rule never hides the others.
+func (p *parser) parseRules(file string, text []byte, offset int) *hclsyntax.Body {
+	body, diags := parseHCL(file, text, offset)
+	if !diags.HasErrors() {
+		return body
+	}
+	whole := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}}
+	for _, c := range splitItems(text) {
+		part := p.parseItem(file, text[c.start:c.end], offset+c.start)
+		whole.Blocks = append(whole.Blocks, part.Blocks...)
+		for name, a := range part.Attributes {
+			whole.Attributes[name] = a
+		}
+	}
+	return whole
+}
+
+func parseHCL(file string, text []byte, offset int) (*hclsyntax.Body, hcl.Diagnostics) {
+	f, diags := hclsyntax.ParseConfig(text, file, hcl.Pos{Line: 1, Column: 1, Byte: offset})
+	if f == nil {
+		return &hclsyntax.Body{}, diags
+	}
+	return f.Body.(*hclsyntax.Body), diags
+}
+
+// parseItem reads one rule. Where a line cannot be read, it is reported, taken
+// out, and the rest is read again.
+func (p *parser) parseItem(file string, text []byte, offset int) *hclsyntax.Body {
+	text = bytes.Clone(text)
+	var body *hclsyntax.Body
+	for range maxSyntaxErrors {
+		var diags hcl.Diagnostics
+		body, diags = parseHCL(file, text, offset)
+		first := firstError(diags)
+		if first == nil {
+			return body
+		}
+		at := min(max(first.Subject.Start.Byte-offset, 0), len(text))
+		p.report(p.syntaxError(file, text, at, first))
+		if !blankLine(text, at) {
+			return body
+		}
+	}
+	return body
+}
+
+func firstError(diags hcl.Diagnostics) *hcl.Diagnostic {
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError && d.Subject != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// blankLine takes the line at offset out, and reports false if that would
+// upset the balance of brackets, after which nothing more can be learned.
+func blankLine(text []byte, offset int) bool {
+	start := bytes.LastIndexByte(text[:offset], '\n') + 1
+	end := len(text)
+	if i := bytes.IndexByte(text[offset:], '\n'); i >= 0 {
+		end = offset + i
+	}
+	line := text[start:end]
+	if len(bytes.TrimSpace(line)) == 0 || !balanced(line) {
+		return false
+	}
+	for i := range line {
+		line[i] = ' '
+	}
+	return true
+}
+
+func balanced(line []byte) bool {
+	depth := 0
+	for _, b := range line {
+		switch b {
+		case '{', '[', '(':
+			depth++
+		case '}', ']', ')':
+			depth--
+		}
+		if depth < 0 {
+			return false
+		}
+	}
+	return depth == 0
+}
+
+type stretch struct{ start, end int }
+
+var itemStart = regexp.MustCompile(`^[\pL_][\pL\pN_-]*\s*([\pL_"{=]|$)`)
+
+// splitItems cuts rules at the lines that start a new one: those indented no
+// deeper than the first line, and starting with a word.
+func splitItems(text []byte) []stretch {
+	var items []stretch
+	base := -1
+	for pos := 0; pos < len(text); {
+		end := len(text)
+		if i := bytes.IndexByte(text[pos:], '\n'); i >= 0 {
+			end = pos + i + 1
+		}
+		line := text[pos:end]
+		trimmed := bytes.TrimLeft(line, " \t")
+		indent := len(line) - len(trimmed)
+		if itemStart.Match(bytes.TrimRight(trimmed, "\r\n")) && (base < 0 || indent <= base) {
+			if base < 0 {
+				base = indent
+			}
+			if n := len(items); n > 0 {
+				items[n-1].end = pos
+			}
+			items = append(items, stretch{pos, len(text)})
+		} else if len(items) == 0 && len(bytes.TrimSpace(trimmed)) > 0 {
+			items = append(items, stretch{pos, len(text)})
+		}
+		pos = end
+	}
+	return items
+}
+
+// syntaxError turns a complaint of the HCL parser into one that a writer of
+// policies understands.
+func (p *parser) syntaxError(file string, text []byte, at int, d *hcl.Diagnostic) diag.Diagnostic {
+	span := p.span(file, *d.Subject)
+	if bytes.HasPrefix(text[at:], []byte("*")) {
+		return diag.New(diag.Wildcard, span, "a wildcard stands where names are wanted")
+	}
+	detail := strings.TrimSpace(strings.ReplaceAll(d.Detail, "\n", " "))
+	if i := strings.Index(detail, ". "); i > 0 {
+		detail = detail[:i]
+	}
+	out := diag.New(diag.Syntax, span, "%s", lowerFirst(d.Summary))
+	switch {
+	case strings.Contains(d.Summary, "single-argument block"):
+		return out.WithHint("a rule on one line takes one argument: give each argument a line of its own")
+	case strings.Contains(d.Summary, "'for' expression"):
+		return out.WithHint("an object cannot start with for: put another entry first")
+	default:
+		return out.WithHint("%s", detail)
+	}
+}
+
+// span maps a range of the HCL parser to the file. Only its byte offsets are
+// used: they are exact, while its columns count other units than ours.
+func (p *parser) span(file string, r hcl.Range) abide.Span {
+	return p.files.Span(file, r.Start.Byte, r.End.Byte)
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + strings.TrimSuffix(s[1:], ".")
+}
