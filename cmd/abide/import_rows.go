@@ -147,25 +147,23 @@ func (r *rowReader) next(n int) (rowBatch, error) {
 		switch {
 		case errors.As(err, &bad):
 			b.rejects = append(b.rejects, reject{r.lines + int64(bad.StartLine), "bad_csv", ""})
+			b.line = r.lines + int64(bad.Line)
 		case err != nil:
 			return b, err
 		default:
 			line, _ := r.csv.FieldPos(0)
 			r.row(&b, record, r.lines+int64(line))
+			b.line = r.lines + r.lastLine(record)
 		}
 		b.rows++
 		r.count++
 		b.offset = r.base + r.csv.InputOffset()
-		b.line = r.lines + r.lastLine(record)
 	}
 	return b, nil
 }
 
 // lastLine is the line on which the record ends, as the reader counts.
 func (r *rowReader) lastLine(record []string) int64 {
-	if len(record) == 0 {
-		return 0
-	}
 	line, _ := r.csv.FieldPos(len(record) - 1)
 	return int64(line + strings.Count(record[len(record)-1], "\n"))
 }
