@@ -33,7 +33,7 @@ func (d *decoder) document(b *hclsyntax.Block) {
 		"translation_of": d.ref(&translation),
 		"law_of":         d.lawOf(doc),
 		"yields_to":      d.yieldsTo(doc),
-		"notice":         d.text(&d.doc.notice),
+		"accepts_law":    d.acceptsLaw(&doc.AcceptsLaw),
 	})
 	if translation != nil {
 		doc.TranslationOf = abide.DocumentName(translation.Name)
@@ -104,6 +104,49 @@ func (d *decoder) yieldsTo(doc *rule.Document) func(field) {
 	}
 }
 
+// acceptsLaw reads who answers for law values that nobody reviewed:
+// [{ value = marketing, places = [HK], by = "…", on = "2026-01-31" }].
+func (d *decoder) acceptsLaw(dst *[]rule.AcceptedLaw) func(field) {
+	return func(f field) {
+		for _, e := range items(f.expr) {
+			a := rule.AcceptedLaw{Span: d.exprSpan(e)}
+			var places []rule.Ref
+			d.object("accepts_law", field{f.name, f.at, unparen(e)}, args{
+				"value":  d.word(&a.Value, "marketing", "minors"),
+				"places": d.refs(&places),
+				"by":     d.text(&a.By),
+				"on":     d.date(&a.On),
+			})
+			for _, r := range places {
+				if d.checkPlace(r) {
+					a.Places = append(a.Places, r)
+				}
+			}
+			if a.Value == "" || a.By == "" || a.On == "" {
+				d.report(diag.New(diag.MissingArgument, a.Span, "who accepts a law value says which, by whom and when").
+					WithHint(`write { value = marketing, by = "Name", on = "2026-01-31" }`))
+				continue
+			}
+			*dst = append(*dst, a)
+		}
+	}
+}
+
+func (d *decoder) date(dst *string) func(field) {
+	return func(f field) {
+		var s string
+		d.text(&s)(f)
+		if s == "" {
+			return
+		}
+		if _, err := abide.ParseDate(s); err != nil {
+			d.report(diag.New(diag.WrongValue, d.exprSpan(f.expr), "%s is not a date", f.name).WithHint("write it as YYYY-MM-DD"))
+			return
+		}
+		*dst = s
+	}
+}
+
 // clauseSettings reads what is said of a clause itself.
 func (d *decoder) clauseSettings(b *hclsyntax.Block) {
 	d.noLabel(b)
@@ -127,7 +170,7 @@ func (d *decoder) suppress(f field) {
 			"name":   d.suppressed(&s, &name),
 			"reason": d.text(&s.Reason),
 		})
-		if code == nil || s.Reason == "" {
+		if code == nil {
 			d.report(diag.New(diag.MissingArgument, s.Span, "what is suppressed wants a code and a reason").
 				WithHint(`write { code = prose_without_rule, name = person.email, reason = "why" }`))
 			continue

@@ -29,6 +29,7 @@ func (d *decoder) purpose(b *hclsyntax.Block) {
 		"then":      d.word(&p.Then, "erase", "unlink"),
 		"lasts":     d.deadline(&p.Lasts, "given"),
 		"within":    d.ref(&p.Within),
+		"honours":   d.refs(&p.Honours),
 		"marketing": d.boolean(&p.Marketing),
 		"message":   func(f field) { message = &f },
 	}, "in")

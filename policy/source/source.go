@@ -160,7 +160,6 @@ func (p *parser) read(fsys fs.FS, name string) ([]byte, bool) {
 type document struct {
 	doc      *rule.Document
 	declared *abide.Span // where its document block names it
-	notice   string      // file of the notice, if the sidecar says so
 	text     []byte
 }
 
