@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary double as abide, so that scripts run the very
+// Main that main runs.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"abide": func() {
+			now := time.Now
+			if at := os.Getenv("ABIDE_TEST_NOW"); at != "" {
+				t, err := time.Parse(time.RFC3339, at)
+				if err != nil {
+					panic(err)
+				}
+				now = func() time.Time { return t }
+			}
+			main := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Getenv, Now: now}
+			os.Exit(main.Run(context.Background(), os.Args[1:]))
+		},
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar: each reads like a session.
+func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("EXAMPLES", filepath.Join(root, "examples"))
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"field":    cmdField,
+			"exitcode": cmdExitCode,
+		},
+	})
+}
+
+// cmdField sets a variable from the last command's JSON output:
+// field VAR path.to.name
+func cmdField(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: field VAR path.to.name")
+	}
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	for name := range strings.SplitSeq(args[1], ".") {
+		m, ok := v.(map[string]any)
+		if !ok {
+			ts.Fatalf("no field %s in the output", args[1])
+		}
+		v = m[name]
+	}
+	s, ok := v.(string)
+	if !ok {
+		ts.Fatalf("field %s is no string", args[1])
+	}
+	ts.Setenv(args[0], s)
+}
+
+// cmdExitCode runs abide and wants an exit code: exitcode 3 decide …
+func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode N args…")
+	}
+	err := ts.Exec("abide", args[1:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
