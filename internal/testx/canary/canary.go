@@ -167,3 +167,6 @@ func (s *Set) SearchDir(dir string) ([]Find, error) {
 
 // Len is the number of forms searched for.
 func (s *Set) Len() int { return len(s.needles) }
+
+// AddBytes searches for exact bytes, such as a ciphertext that must be gone.
+func (s *Set) AddBytes(name string, b []byte) { s.add(name, "exact bytes", b) }

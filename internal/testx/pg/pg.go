@@ -1,0 +1,301 @@
+// Package pg gives tests a PostgreSQL server of their own: a throwaway cluster
+// from the distribution's binaries, with the durability settings of a real
+// one. A process starts one server at most and its tests share it; each test
+// takes databases of its own.
+//
+//	func TestMain(m *testing.M) { os.Exit(pg.Main(m)) }
+package pg
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is a running throwaway cluster.
+type Server struct {
+	dir  string
+	port int
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the server process has ended
+	log  *tail
+}
+
+var shared struct {
+	once   sync.Once
+	server *Server
+	err    error
+	n      atomic.Int64
+}
+
+// Main runs the tests of a package and then stops the shared server, if a test
+// started it. It returns the exit code.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if shared.server != nil {
+		shared.server.Stop()
+	}
+	return code
+}
+
+// Database makes an empty database on the shared server and returns its URL.
+// The test fails, and never skips, if there is no server to be had.
+func Database(t testing.TB) string {
+	t.Helper()
+	s := Shared(t)
+	name := fmt.Sprintf("test_%d", shared.n.Add(1))
+	s.Exec(t, "CREATE DATABASE "+name)
+	return s.URL(name)
+}
+
+// Copy makes a database with the tables and rows of the one at url, to which
+// nobody may be connected.
+func Copy(t testing.TB, url string) string {
+	t.Helper()
+	s := Shared(t)
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatalf("pg: %v", err)
+	}
+	name := fmt.Sprintf("test_%d", shared.n.Add(1))
+	s.Exec(t, "CREATE DATABASE "+name+" TEMPLATE "+cfg.Database)
+	return s.URL(name)
+}
+
+// Shared is the server that the tests of this process share.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	shared.once.Do(func() { shared.server, shared.err = Start() })
+	if shared.err != nil {
+		t.Fatalf("pg: %v", shared.err)
+	}
+	return shared.server
+}
+
+// URL names a database of the server.
+func (s *Server) URL(database string) string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.port, database)
+}
+
+// Exec runs one statement in the database postgres.
+func (s *Server) Exec(t testing.TB, query string) {
+	t.Helper()
+	c, err := pgx.Connect(context.Background(), s.URL("postgres"))
+	if err != nil {
+		t.Fatalf("pg: %v", err)
+	}
+	defer c.Close(context.Background())
+	if _, err := c.Exec(context.Background(), query); err != nil {
+		t.Fatalf("pg: %v", err)
+	}
+}
+
+// binaries finds the newest PostgreSQL that Debian's packages installed.
+func binaries() (string, error) {
+	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil {
+		return "", err
+	}
+	major := func(dir string) int {
+		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(dir))) // 0 sorts first
+		return n
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return major(a) - major(b) })
+	for _, dir := range slices.Backward(dirs) {
+		if _, err := os.Stat(filepath.Join(dir, "initdb")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("no PostgreSQL server under /usr/lib/postgresql: run `make deps` (Debian package postgresql)")
+}
+
+// Start makes and starts a cluster. Arguments are settings, "name=value",
+// which come after those that a durable server has.
+func Start(settings ...string) (*Server, error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	as, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "abide-pg-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, done: make(chan struct{}), log: &tail{}}
+	if err := s.start(bin, as, settings); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// unprivileged is the account to run the server as: PostgreSQL refuses root.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("running as root without a user postgres: run `make deps`: %w", err)
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(err1, err2)
+}
+
+func (s *Server) start(bin string, as *syscall.Credential, settings []string) error {
+	if as != nil {
+		if err := os.Chown(s.dir, int(as.Uid), int(as.Gid)); err != nil {
+			return err
+		}
+	}
+	attr := &syscall.SysProcAttr{Credential: as}
+	init := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust",
+		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	init.Dir, init.SysProcAttr = s.dir, attr
+	if out, err := init.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	// Another process may take the port between our looking and the server's
+	// listening; then another is tried.
+	var err error
+	for range 5 {
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		if err = s.launch(bin, attr, settings); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// launch starts the server and waits until it says that it accepts connections.
+func (s *Server) launch(bin string, attr *syscall.SysProcAttr, settings []string) error {
+	args := []string{"-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.port)}
+	for _, set := range append([]string{"listen_addresses=127.0.0.1", "fsync=on", "synchronous_commit=on",
+		"full_page_writes=on", "max_connections=200", "shared_buffers=64MB", "log_statement=none"}, settings...) {
+		args = append(args, "-c", set)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	s.done = make(chan struct{})
+	started := make(chan error, 1)
+	go func() {
+		// The signal at the parent's death is bound to the thread that forked:
+		// it must live as long as the server.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		s.cmd = exec.Command(filepath.Join(bin, "postgres"), args...)
+		s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, w, w
+		own := *attr
+		own.Pdeathsig = syscall.SIGQUIT // immediate shutdown: no orphan outlives a killed test
+		s.cmd.SysProcAttr = &own
+		err := s.cmd.Start()
+		w.Close()
+		started <- err
+		if err == nil {
+			_ = s.cmd.Wait() // how it ended is in its log
+		}
+		close(s.done)
+	}()
+	if err := <-started; err != nil {
+		r.Close()
+		return err
+	}
+	ready := make(chan bool, 1)
+	go s.log.follow(r, ready)
+	select {
+	case ok := <-ready:
+		if ok {
+			return nil
+		}
+		<-s.done
+	case <-time.After(time.Minute):
+		s.kill()
+	}
+	return fmt.Errorf("the server did not start:\n%s", s.log)
+}
+
+func (s *Server) kill() {
+	if s.cmd != nil && s.cmd.Process != nil {
+		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended already
+		<-s.done
+	}
+}
+
+// Stop ends the server at once and removes its files.
+func (s *Server) Stop() {
+	s.kill()
+	os.RemoveAll(s.dir)
+}
+
+// tail keeps the last lines of the server's log for error messages.
+type tail struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// follow reports on ready once: whether the server accepts connections, or its
+// log has ended without.
+func (t *tail) follow(r io.ReadCloser, ready chan<- bool) {
+	defer r.Close()
+	sc := bufio.NewScanner(r)
+	told := false
+	for sc.Scan() {
+		line := sc.Text()
+		t.mu.Lock()
+		t.lines = append(t.lines, line)
+		if len(t.lines) > 50 {
+			t.lines = t.lines[1:]
+		}
+		t.mu.Unlock()
+		if !told && strings.Contains(line, "database system is ready to accept connections") {
+			told = true
+			ready <- true
+		}
+	}
+	if !told {
+		ready <- false
+	}
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.lines, "\n")
+}
