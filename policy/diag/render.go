@@ -60,7 +60,7 @@ const (
 // Terminal writes findings for people: the sentence, the line with carets under
 // the place, the other place of a conflict, and a hint. It colours them only if
 // told that w is a terminal.
-func (l List) Terminal(w io.Writer, files *Files, colour bool) error {
+func Terminal(w io.Writer, files *Files, l List, colour bool) error {
 	var b strings.Builder
 	for i := range l {
 		if i > 0 {
@@ -135,7 +135,7 @@ func (t *terminal) place(s abide.Span, label, mark, hue string, gutter int) {
 
 // JSON writes findings as one object: {"diagnostics": […], "errors": n,
 // "warnings": n, "notes": n}.
-func (l List) JSON(w io.Writer) error {
+func JSON(w io.Writer, l List) error {
 	e, wn, n := l.Counts()
 	if l == nil {
 		l = List{}
@@ -186,7 +186,7 @@ var findingsHTML = template.Must(template.New("findings").Parse(`<ol class="find
 `))
 
 // HTML writes findings as an ordered list, without a page around it.
-func (l List) HTML(w io.Writer, files *Files) error {
+func HTML(w io.Writer, files *Files, l List) error {
 	list := make([]htmlFinding, len(l))
 	for i, d := range l {
 		in, _ := Lookup(d.Code)
