@@ -130,8 +130,8 @@ func (v *Vault) openPart(k *SubjectKeys, payload []byte, want audit.Hash, a ad) 
 }
 
 // OpenEnvelope opens the envelope of an entry or look by its commitment, and
-// proves it. Kind and time in the clear must agree with it: pass them from the
-// row.
+// proves it. Kind and time in the clear columns of the row are copies to search
+// by; the envelope is the authority.
 func (v *Vault) OpenEnvelope(sealed []byte, commitment audit.Hash) (*audit.Envelope, error) {
 	plain, err := v.ring.OpenEnvelope(sealed, v.envelopeAD(commitment))
 	if err != nil {
