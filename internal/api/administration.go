@@ -44,7 +44,7 @@ func (s *server) tokens() {
 	operation(s, "create-token", http.MethodPost, "/v1/tokens", "Administration", "Make a token",
 		"The answer holds the only copy.", http.StatusCreated,
 		func(ctx context.Context, in *struct {
-			mutating
+			Mutating
 			Body tokenInput
 		}) (*body[tokenOutput], error) {
 			kind := abide.ActorKind(in.Body.Kind)
@@ -78,6 +78,12 @@ func (s *server) tokens() {
 		})
 }
 
+// RegisterPath names a fact in the register.
+type RegisterPath struct {
+	Kind string `path:"kind" enum:"members,contracts,staff,reviews"`
+	Name string `path:"name" maxLength:"64"`
+}
+
 func (s *server) register() {
 	operation(s, "get-register", http.MethodGet, "/v1/register", "Register", "Members, contracts, staff and reviews",
 		"The facts about the company that decisions need.", http.StatusOK,
@@ -86,15 +92,11 @@ func (s *server) register() {
 			return answer(got, err)
 		})
 
-	type path struct {
-		Kind string `path:"kind" enum:"members,contracts,staff,reviews"`
-		Name string `path:"name" maxLength:"64"`
-	}
 	operation(s, "put-register", http.MethodPut, "/v1/register/{kind}/{name}", "Register", "Put a fact into the register",
 		"members: {class, left}; contracts: {recipient, signed, ends, covers}; staff: {undertaking_ends, reviewed_at}; reviews: {at}.", http.StatusNoContent,
 		func(ctx context.Context, in *struct {
-			mutating
-			path
+			Mutating
+			RegisterPath
 			Body map[string]any
 		}) (*struct{}, error) {
 			raw, err := json.Marshal(in.Body)
@@ -106,7 +108,7 @@ func (s *server) register() {
 
 	operation(s, "drop-register", http.MethodDelete, "/v1/register/{kind}/{name}", "Register", "Remove a fact from the register",
 		"What rested on it closes with the next decision.", http.StatusNoContent,
-		func(ctx context.Context, in *struct{ path }) (*struct{}, error) {
+		func(ctx context.Context, in *struct{ RegisterPath }) (*struct{}, error) {
 			return nil, s.engine.DropRegister(ctx, callOf(ctx), in.Kind, in.Name)
 		})
 }

@@ -33,8 +33,8 @@ func (s *server) consents() {
 	operation(s, "write-consent", http.MethodPost, "/v1/subjects/{id}/consents", "Consent", "Record what the person said",
 		"Appends an event to the ledger of consent and answers with a signed receipt. An indication of no objection is an act after notice; silence is nothing.", http.StatusCreated,
 		func(ctx context.Context, in *struct {
-			mutating
-			subjectPath
+			Mutating
+			SubjectPath
 			Body consentInput
 		}) (*body[consent.Receipt], error) {
 			id, err := in.subject()
@@ -61,7 +61,7 @@ func (s *server) consents() {
 
 	operation(s, "list-consents", http.MethodGet, "/v1/subjects/{id}/consents", "Consent", "What the person agreed to, and the ledger it follows from",
 		"The state is folded from the events; nothing is ever edited.", http.StatusOK,
-		func(ctx context.Context, in *struct{ subjectPath }) (*body[engine.ConsentsView], error) {
+		func(ctx context.Context, in *struct{ SubjectPath }) (*body[engine.ConsentsView], error) {
 			id, err := in.subject()
 			if err != nil {
 				return nil, err

@@ -42,8 +42,8 @@ func (s *server) data() {
 	operation(s, "put-data", http.MethodPut, "/v1/subjects/{id}/data", "Data", "Hand in personal data",
 		"Everything or nothing is kept. Values are checked and normalised by the format of their category.", http.StatusOK,
 		func(ctx context.Context, in *struct {
-			mutating
-			subjectPath
+			Mutating
+			SubjectPath
 			Body collectInput
 		}) (*body[engine.Collected], error) {
 			id, err := in.subject()
@@ -70,7 +70,7 @@ func (s *server) data() {
 	operation(s, "read-data", http.MethodPost, "/v1/subjects/{id}/data/read", "Data", "Read personal data for a purpose",
 		"Released only if every category is permitted, and only after the look is recorded. Refused: 403 with every reason, its clause and its line.", http.StatusOK,
 		func(ctx context.Context, in *struct {
-			subjectPath
+			SubjectPath
 			Body readInput
 		}) (*body[readOutput], error) {
 			id, err := in.subject()

@@ -9,13 +9,13 @@ import (
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
-// mutating is part of the input of every operation that changes something.
-type mutating struct {
+// Mutating is part of the input of every operation that changes something.
+type Mutating struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Repeat it when you retry: the first answer comes back and nothing is done twice."`
 }
 
 // call makes the engine's view of who calls.
-func (m mutating) call(ctx context.Context) engine.Call {
+func (m Mutating) call(ctx context.Context) engine.Call {
 	c := callOf(ctx)
 	c.IdempotencyKey = m.IdempotencyKey
 	return c

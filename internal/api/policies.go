@@ -85,7 +85,7 @@ func (s *server) policies() {
 	operation(s, "publish-policy", http.MethodPost, "/v1/policy", "Policy", "Check a policy and put it in force",
 		"Does not publish while words and rules disagree: then publishable is false and the status 422.", http.StatusOK,
 		func(ctx context.Context, in *struct {
-			mutating
+			Mutating
 			Body policyFiles
 		}) (*created[policyReport], error) {
 			fsys, err := folder(in.Body.Files)

@@ -10,13 +10,13 @@ import (
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
-// subjectPath is the part of the input that names the data subject. An id is
+// SubjectPath is the part of the input that names the data subject. An id is
 // random and says nothing about the person.
-type subjectPath struct {
+type SubjectPath struct {
 	ID string `path:"id" doc:"The subject's id, or the caller's own reference as ~reference of POST /v1/subjects/lookup finds it" example:"0197b6a2-1c00-7000-8000-0123456789ab"`
 }
 
-func (p subjectPath) subject() (abide.SubjectID, error) { return abide.ParseSubjectID(p.ID) }
+func (p SubjectPath) subject() (abide.SubjectID, error) { return abide.ParseSubjectID(p.ID) }
 
 type newSubject struct {
 	Kind          string `json:"kind,omitempty" enum:"person,visitor,other" doc:"person unless said otherwise; other is known only through somebody else"`
@@ -31,7 +31,7 @@ func (s *server) subjects() {
 	operation(s, "create-subject", http.MethodPost, "/v1/subjects", "Subjects", "Create a data subject",
 		"The same reference again answers 200 with the same id.", http.StatusCreated,
 		func(ctx context.Context, in *struct {
-			mutating
+			Mutating
 			Body newSubject
 		}) (*created[engine.CreatedSubject], error) {
 			born, err := optionalDate(in.Body.BirthDate)
@@ -55,7 +55,7 @@ func (s *server) subjects() {
 
 	operation(s, "get-subject", http.MethodGet, "/v1/subjects/{id}", "Subjects", "What is held, in counts",
 		"Status and number of items by category; no values.", http.StatusOK,
-		func(ctx context.Context, in *struct{ subjectPath }) (*body[engine.SubjectView], error) {
+		func(ctx context.Context, in *struct{ SubjectPath }) (*body[engine.SubjectView], error) {
 			id, err := in.subject()
 			if err != nil {
 				return nil, err
@@ -67,8 +67,8 @@ func (s *server) subjects() {
 	operation(s, "update-subject", http.MethodPatch, "/v1/subjects/{id}", "Subjects", "Change what is known of a subject",
 		"Jurisdiction, birth date, restriction (GDPR Art. 18), guardian. Fields left out stay as they are.", http.StatusOK,
 		func(ctx context.Context, in *struct {
-			mutating
-			subjectPath
+			Mutating
+			SubjectPath
 			Body engine.SubjectPatch
 		}) (*body[engine.SubjectView], error) {
 			id, err := in.subject()
@@ -82,8 +82,8 @@ func (s *server) subjects() {
 	operation(s, "erase-subject", http.MethodDelete, "/v1/subjects/{id}", "Subjects", "Erase a person",
 		"Answers once every read is refused and the keys are destroyed, with a signed certificate. Again: the same certificate.", http.StatusOK,
 		func(ctx context.Context, in *struct {
-			mutating
-			subjectPath
+			Mutating
+			SubjectPath
 		}) (*body[consent.Certificate], error) {
 			id, err := in.subject()
 			if err != nil {
@@ -96,8 +96,8 @@ func (s *server) subjects() {
 	operation(s, "record-event", http.MethodPost, "/v1/subjects/{id}/events", "Subjects", "Report a fact that deadlines wait for",
 		"The policy's services say which facts your application reports: order.closed.", http.StatusNoContent,
 		func(ctx context.Context, in *struct {
-			mutating
-			subjectPath
+			Mutating
+			SubjectPath
 			Body struct {
 				Anchor string    `json:"anchor" minLength:"1" maxLength:"64" example:"order.closed"`
 				Ref    string    `json:"ref,omitempty" maxLength:"128" doc:"Which one: the order's number"`
@@ -118,7 +118,7 @@ func (s *server) subjects() {
 func (s *server) services() {
 	operation(s, "list-services", http.MethodGet, "/v1/subjects/{id}/services", "Services", "Services, and what each still lacks",
 		"Which data is missing for which service, and the clause that asks for it.", http.StatusOK,
-		func(ctx context.Context, in *struct{ subjectPath }) (*body[struct {
+		func(ctx context.Context, in *struct{ SubjectPath }) (*body[struct {
 			Services []engine.ServiceState `json:"services"`
 		}], error) {
 			id, err := in.subject()
@@ -139,8 +139,8 @@ func (s *server) services() {
 	operation(s, "change-service", http.MethodPost, "/v1/subjects/{id}/services", "Services", "Join or leave a service",
 		"Leaving names the sources that must stop; later writes for the service are refused and raised.", http.StatusOK,
 		func(ctx context.Context, in *struct {
-			mutating
-			subjectPath
+			Mutating
+			SubjectPath
 			Body struct {
 				Service string `json:"service" minLength:"1" maxLength:"64"`
 				Action  string `json:"action" enum:"join,leave"`
@@ -167,7 +167,7 @@ func (s *server) subjectLog() {
 	operation(s, "read-log", http.MethodGet, "/v1/subjects/{id}/log", "Log", "Everything that touched this person",
 		"Changes, looks, refusals and disclosures, oldest first.", http.StatusOK,
 		func(ctx context.Context, in *struct {
-			subjectPath
+			SubjectPath
 			After string `query:"after" maxLength:"200"`
 			Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 		}) (*body[page], error) {
