@@ -46,7 +46,7 @@ system "counters" {
 }
 
 system "the person's own browser" {
-  holds = [browser.choices]
+  holds = [browser.choices, basket.number]
   obeys = [erase]
   via   = browser
   answer_within = 1 * days
