@@ -99,16 +99,16 @@ func (t *terminal) finding(d *Diagnostic) {
 	if d.Clause != "" {
 		where += " (" + d.Clause + ")"
 	}
-	fmt.Fprintf(t.b, "%*s %s\n", gutter+2, t.paint(blue, "-->"), shown(where))
+	fmt.Fprintf(t.b, "%s%s %s\n", strings.Repeat(" ", gutter), t.paint(blue, "-->"), shown(where))
 	t.place(d.Span, d.Label, "^", hue, gutter)
 	if d.Other != nil {
 		if d.Other.Span.File != d.Span.File {
-			fmt.Fprintf(t.b, "%*s %s:%d:%d\n", gutter+2, t.paint(blue, "-->"), shown(d.Other.Span.File), d.Other.Span.Start.Line, d.Other.Span.Start.Column)
+			fmt.Fprintf(t.b, "%s%s %s:%d:%d\n", strings.Repeat(" ", gutter), t.paint(blue, "-->"), shown(d.Other.Span.File), d.Other.Span.Start.Line, d.Other.Span.Start.Column)
 		}
 		t.place(d.Other.Span, d.Other.Label, "-", blue, gutter)
 	}
 	if d.Hint != "" {
-		fmt.Fprintf(t.b, "%*s %s %s\n", gutter+1, "", t.paint(cyan, "hint:"), shown(d.Hint))
+		fmt.Fprintf(t.b, "%s%s %s\n", strings.Repeat(" ", gutter+1), t.paint(cyan, "hint:"), shown(d.Hint))
 	}
 }
 
