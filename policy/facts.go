@@ -19,7 +19,7 @@ type Facts struct {
 	Status abide.Status      `json:"status" refuses:"active>erasing>erased"`
 
 	Residence   abide.Place `json:"residence,omitempty" refuses:"unknown"`
-	Whereabouts abide.Place `json:"whereabouts,omitempty" refuses:"unknown"`
+	Whereabouts abide.Place `json:"whereabouts,omitempty" refuses:"known"` // its law comes on top
 
 	BirthDate abide.Date `json:"birth_date,omitzero" refuses:"younger"`
 	// DeclaredMinor is the person's own word; it never makes anyone older.
@@ -29,7 +29,7 @@ type Facts struct {
 	RestoredGap   bool       `json:"restored_gap,omitempty" refuses:"true"`
 	Holds         []Hold     `json:"holds,omitempty" refuses:"more"`
 	Consents      []Consent  `json:"consents,omitempty" refuses:"fewer"`
-	Accepted      []Accepted `json:"accepted,omitempty" refuses:"fewer"`
+	Accepted      []Accepted `json:"accepted,omitempty" refuses:"any"` // another document speaks, which may ask more or less
 	Services      []Taking   `json:"services,omitempty" refuses:"fewer"`
 	Events        []Event    `json:"events,omitempty" refuses:"any"` // order.closed and the like
 }

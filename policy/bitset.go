@@ -1,0 +1,83 @@
+package policy
+
+import "math/bits"
+
+// bitset is a set of small integers. The zero value is empty; reading beyond
+// the end finds nothing, so sets of different lengths mix freely.
+type bitset []uint64
+
+func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
+
+func (b bitset) has(i int32) bool {
+	w := int(i) >> 6
+	return w < len(b) && b[w]&(1<<(uint(i)&63)) != 0
+}
+
+func (b *bitset) add(i int32) {
+	w := int(i) >> 6
+	for len(*b) <= w {
+		*b = append(*b, 0)
+	}
+	(*b)[w] |= 1 << (uint(i) & 63)
+}
+
+func (b bitset) empty() bool {
+	for _, w := range b {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (b bitset) len() int {
+	n := 0
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// union returns a new set.
+func (b bitset) union(o bitset) bitset {
+	if len(o) > len(b) {
+		b, o = o, b
+	}
+	out := append(bitset(nil), b...)
+	for i, w := range o {
+		out[i] |= w
+	}
+	return out
+}
+
+// contains reports whether every member of o is in b.
+func (b bitset) contains(o bitset) bool {
+	for i, w := range o {
+		if w == 0 {
+			continue
+		}
+		if i >= len(b) || w&^b[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (b bitset) intersects(o bitset) bool {
+	for i := range min(len(b), len(o)) {
+		if b[i]&o[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// each calls f with the members in ascending order.
+func (b bitset) each(f func(int32)) {
+	for i, w := range b {
+		for w != 0 {
+			f(int32(i<<6 + bits.TrailingZeros64(w)))
+			w &= w - 1
+		}
+	}
+}

@@ -1,0 +1,317 @@
+package policy
+
+import (
+	"slices"
+
+	abide "github.com/abide-privacy/abide"
+)
+
+// basis judges the legal basis of the purpose, and of those it stands within.
+func (j *judge) basis() {
+	if j.req.Order != nil {
+		j.legal()
+		return
+	}
+	j.ground = j.basisOf(j.pu, j.v, true)
+	for w := j.pu.within; w != nil; w = w.within {
+		pu := j.p.bindingPurpose(w, j.f, j.req.At)
+		v, known := j.p.variantFor(pu, j.f)
+		if !known {
+			j.refuse(abide.DenyUnknownPlace, pu.Clause, pu.Span, "The person's place is none that the law profiles know.")
+		}
+		j.minor(pu, v)
+		j.basisOf(pu, v, false)
+	}
+}
+
+// basisOf judges one purpose's basis and returns the reason of a permit. own
+// is false for a purpose that the requested one stands within: it must be
+// agreed to, but need not itself use the data.
+func (j *judge) basisOf(pu *Purpose, v *variant, own bool) []abide.Reason {
+	if v.closed != nil {
+		span := spanOr(v.closed.Span, pu.Span)
+		if j.f.Residence == "" && j.f.Whereabouts == "" {
+			j.refuse(abide.DenyUnknownPlace, pu.Clause, span, "Purpose "+string(pu.Name)+" is not pursued everywhere, and the person's place is not known.")
+		} else {
+			j.refuse(abide.DenyClosedPlace, pu.Clause, span, "Purpose "+string(pu.Name)+" is not pursued where the person is.")
+		}
+	}
+	c := j.f.consent(pu.Name)
+	d := v.demandFor(j.req)
+	if d.rank == rankLaw {
+		return pu.reasons[rankLaw]
+	}
+	if c != nil && own {
+		j.topics(pu, c)
+	}
+	switch d.rank {
+	case rankContract:
+		return pu.reasons[rankContract]
+	case rankLegitimate, rankOptOut:
+		j.notOptedOut(pu, c)
+		return pu.reasons[d.rank]
+	case rankNoObjection, rankConsent:
+		j.agreed(pu, v, d, c, own)
+		if d.rank == rankNoObjection && c != nil && c.State == StateGiven {
+			return pu.reasons[rankConsent]
+		}
+		return pu.reasons[d.rank]
+	}
+	j.refuse(abide.DenyNoConsent, pu.Clause, pu.Span, "Purpose "+string(pu.Name)+" has no legal basis here.")
+	return nil
+}
+
+// consent returns the state of a purpose, nil if the ledger has none.
+func (f *Facts) consent(p abide.Purpose) *Consent {
+	for i := range f.Consents {
+		if f.Consents[i].Purpose == p {
+			return &f.Consents[i]
+		}
+	}
+	return nil
+}
+
+// notOptedOut judges bases that hold until the person says no.
+func (j *judge) notOptedOut(pu *Purpose, c *Consent) {
+	if c == nil {
+		return
+	}
+	if c.Objected {
+		j.refuse(abide.DenyObjected, pu.Clause, pu.Span, "The person objected to purpose "+string(pu.Name)+".")
+	}
+	switch c.State {
+	case StateNone, StateAsked, StateTold, StateGiven, StateIndicated, StateExpired:
+	case StateRefused:
+		j.refuse(abide.DenyRefused, pu.Clause, pu.Span, "The person refused purpose "+string(pu.Name)+".")
+	case StateWithdrawn:
+		j.refuse(abide.DenyWithdrawn, pu.Clause, pu.Span, "The person withdrew from purpose "+string(pu.Name)+".")
+	default:
+		j.refuse(abide.DenyNoConsent, pu.Clause, pu.Span, "What the person said about purpose "+string(pu.Name)+" cannot be read.")
+	}
+}
+
+// agreed judges bases that want an act of the person: consent, or an
+// indication of no objection after being told. Silence is neither.
+func (j *judge) agreed(pu *Purpose, v *variant, d demand, c *Consent, own bool) {
+	say := func(code abide.ReasonCode, text string) {
+		span := pu.Span
+		if v.basis != nil && v.basis.Span != (abide.Span{}) {
+			span = v.basis.Span
+		}
+		j.refuse(code, pu.Clause, span, text)
+	}
+	if c == nil || c.Since.After(j.req.At) {
+		if d.rank == rankNoObjection {
+			say(abide.DenyNotTold, "The person was never told about purpose "+string(pu.Name)+", so they cannot have indicated no objection.")
+		} else {
+			say(abide.DenyNoConsent, "The person has not consented to purpose "+string(pu.Name)+".")
+		}
+		return
+	}
+	if c.Objected {
+		say(abide.DenyObjected, "The person objected to purpose "+string(pu.Name)+".")
+	}
+	if !j.stateAgrees(pu, d, c, say) {
+		return
+	}
+	if !c.Expires.IsZero() && !j.req.At.Before(c.Expires) || v.lapsed(c, j.req.At) {
+		say(abide.DenyConsentExpired, "The consent has expired.")
+	}
+	if !gradeSuffices(pu.Rule.Grade, c.Grade) {
+		say(abide.DenyGrade, "The consent is not evidenced as well as the policy wants.")
+	}
+	if d.separate && !c.Separate {
+		say(abide.DenyNotSeparate, "The law of the person's place wants consent asked on its own, and this one was bundled.")
+	}
+	if c.Terms != v.digest {
+		j.oldTerms(pu, c, own, say)
+	}
+}
+
+func (j *judge) stateAgrees(pu *Purpose, d demand, c *Consent, say func(abide.ReasonCode, string)) bool {
+	switch c.State {
+	case StateGiven:
+		return true
+	case StateIndicated:
+		if d.rank == rankConsent {
+			say(abide.DenyNoConsent, "An indication of no objection is not the consent that the law of the place asks for.")
+			return false
+		}
+		if !c.Told {
+			say(abide.DenyNotTold, "The person was not told what they indicated no objection to.")
+			return false
+		}
+		return true
+	case StateNone:
+		if d.rank == rankNoObjection {
+			say(abide.DenyNotTold, "The person was never told about purpose "+string(pu.Name)+".")
+		} else {
+			say(abide.DenyNoConsent, "The person has not consented to purpose "+string(pu.Name)+".")
+		}
+	case StateAsked, StateTold:
+		say(abide.DenySilent, "The person was asked or told, and has not answered; silence is no answer.")
+	case StateRefused:
+		say(abide.DenyRefused, "The person refused purpose "+string(pu.Name)+".")
+	case StateWithdrawn:
+		say(abide.DenyWithdrawn, "The person withdrew their consent to purpose "+string(pu.Name)+".")
+	case StateExpired:
+		say(abide.DenyConsentExpired, "The consent has expired.")
+	default:
+		say(abide.DenyNoConsent, "What the person said about purpose "+string(pu.Name)+" cannot be read.")
+	}
+	return false
+}
+
+func gradeSuffices(want string, have abide.Grade) bool {
+	switch want {
+	case string(abide.GradeClaimed):
+		return have == abide.GradeProved || have == abide.GradeClaimed
+	case string(abide.GradeUnknown):
+		return true
+	}
+	return have == abide.GradeProved
+}
+
+// oldTerms judges a consent to other terms than those in force: it permits
+// exactly what they covered.
+func (j *judge) oldTerms(pu *Purpose, c *Consent, own bool, say func(abide.ReasonCode, string)) {
+	cov := j.p.archive[c.Terms]
+	if cov == nil || cov.purpose != pu.Name {
+		say(abide.DenyTermsUnknown, "It is not known which terms the person agreed to.")
+		return
+	}
+	if !own || cov == pu.covers {
+		return
+	}
+	set := cov.forAct(j.req.Act)
+	if j.req.Act == abide.ActDisclose {
+		set = nil
+		if rec := j.recipientClass(); rec != nil {
+			set = cov.gets[rec.Name]
+		}
+	}
+	now := pu.covers.forAct(j.req.Act)
+	for i := range j.req.Categories {
+		cat := j.category(i)
+		if cat != nil && now.has(cat.id) && (!set.has(cat.id) || !cov.all.contains(cat.sources)) {
+			j.refuseFor(i, abide.DenyTermsNotCovered, pu.Clause, pu.Span, "It is not covered by the terms this person agreed to.")
+		}
+	}
+	if j.req.Topic != "" && slices.Contains(pu.Topics, j.req.Topic) && !slices.Contains(cov.topics, j.req.Topic) {
+		say(abide.DenyTermsNotCovered, "This type of message is not covered by the terms this person agreed to.")
+	}
+}
+
+// topics judges types of message and channels that the person refused one by
+// one. A request that names none, where some are refused, could be any of
+// them, so it is refused too.
+func (j *judge) topics(pu *Purpose, c *Consent) {
+	if j.req.Act != abide.ActContact && j.req.Act != abide.ActChoose {
+		return
+	}
+	t := j.req.Topic
+	if slices.Contains(c.RefusedTopics, t) || (len(c.Topics) > 0 && !slices.Contains(c.Topics, t)) ||
+		(t == "" && len(c.RefusedTopics) > 0) {
+		j.refuse(abide.DenyTopicRefused, pu.Clause, pu.Span, "The person does not want this type of message.")
+	}
+	if j.req.Act != abide.ActContact {
+		return
+	}
+	ch := j.req.Channel
+	if slices.Contains(c.RefusedChannels, ch) || (len(c.Channels) > 0 && !slices.Contains(c.Channels, ch)) ||
+		(ch == "" && len(c.RefusedChannels) > 0) {
+		j.refuse(abide.DenyChannelRefused, pu.Clause, pu.Span, "The person does not want to be reached this way.")
+	}
+}
+
+// age judges what minors are spared.
+func (j *judge) age() {
+	j.minor(j.pu, j.v)
+	if j.req.Act != abide.ActCollect || j.req.Service == "" {
+		return
+	}
+	id, ok := j.p.serviceIndex[j.req.Service]
+	if !ok || j.p.services[id].Minors || j.f.Guardian.Verified {
+		return
+	}
+	if j.young(j.p.agesFor(j.pu, j.f).consent) {
+		s := j.p.services[id]
+		j.refuse(abide.DenyMinorNoGuardian, s.Clause, s.Span, "Data of children is not sought, and no guardian is known who agrees.")
+	}
+}
+
+// minor judges a purpose that is closed to minors, guardian or not, and one
+// that rests on what the person agrees to, where a child's guardian must agree.
+//
+// A person whose birth date is not known counts as grown up unless they say
+// otherwise: most people never tell their age, and would be shut out. A policy
+// that wants it otherwise says so (minors { ages = known }).
+func (j *judge) minor(pu *Purpose, v *variant) {
+	ages := j.p.agesFor(pu, j.f)
+	if m := pu.closed; m != nil {
+		clause, span := clauseOf(m.rule.At), m.rule.Span
+		switch {
+		case j.young(ages.majority):
+			j.refuse(abide.DenyMinor, clause, span, "Purpose "+string(pu.Name)+" is closed to minors.")
+		case m.rule.Known && j.f.BirthDate.IsZero():
+			j.refuse(abide.DenyAgeUnknown, clause, span, "Purpose "+string(pu.Name)+" is closed to minors, and the person's age is not known.")
+		}
+	}
+	if v.strictest.rank < rankOptOut || !j.young(ages.consent) {
+		return
+	}
+	if !j.f.Guardian.Verified || !slices.Contains(j.f.Guardian.Consents, pu.Name) {
+		clause, span := pu.Clause, pu.Span
+		if m := j.p.minors.rule; m != nil {
+			clause, span = clauseOf(m.At), m.Span
+		}
+		j.refuse(abide.DenyMinorNoGuardian, clause, span, "The person is too young to agree on their own, and no guardian has.")
+	}
+}
+
+func (j *judge) young(limit int) bool {
+	if j.f.DeclaredMinor {
+		return true
+	}
+	if j.f.BirthDate.IsZero() {
+		return false
+	}
+	age, ok := j.f.BirthDate.AgeAt(j.req.At)
+	return !ok || age < limit
+}
+
+// legal judges a legal request: it opens exactly its scope, and nothing else
+// opens by it (CLAUSES C16).
+func (j *judge) legal() {
+	w := j.req.Order
+	o := j.p.orders[w.Rule]
+	if o == nil {
+		j.refuse(abide.DenyOrderIncomplete, "", abide.Span{}, "The legal request names no rule of this policy that it rests on.")
+		return
+	}
+	clause, span := clauseOf(o.rule.At), o.rule.Span
+	if !o.acts[j.req.Act] {
+		j.refuse(abide.DenyOrderScope, clause, span, "A legal request does not reach as far as to "+j.req.Act.String()+".")
+	}
+	if !slices.Contains(o.rule.When, w.When) || w.When == "" {
+		j.refuse(abide.DenyOrderIncomplete, clause, span, "It is not said whether law requires or expressly permits it.")
+	}
+	if o.rule.Authority && w.Authority == "" {
+		j.refuse(abide.DenyOrderIncomplete, clause, span, "The legal request does not name its authority.")
+	}
+	if o.rule.Citation && w.Citation == "" {
+		j.refuse(abide.DenyOrderIncomplete, clause, span, "The legal request does not name its legal ground.")
+	}
+	if len(w.Scope) == 0 {
+		j.refuse(abide.DenyOrderIncomplete, clause, span, "The legal request does not name its scope.")
+	}
+	if w.Approvals < o.rule.Approvals {
+		j.refuse(abide.DenyApprovalsMissing, clause, span, "The legal request lacks approvals.")
+	}
+	for i, c := range j.req.Categories {
+		if len(w.Scope) > 0 && !slices.Contains(w.Scope, c) && j.category(i) != nil {
+			j.refuseFor(i, abide.DenyOrderScope, clause, span, "It lies outside the scope of the legal request.")
+		}
+	}
+	j.order, j.ground = o, o.why
+}

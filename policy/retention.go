@@ -1,0 +1,223 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/policy/rule"
+)
+
+// addMonths adds calendar months; a day that the month does not have becomes
+// its last one.
+func addMonths(t time.Time, n int) time.Time {
+	y, m, d := t.Date()
+	last := time.Date(y, m+time.Month(n)+1, 0, 0, 0, 0, 0, t.Location()).Day()
+	h, mi, s := t.Clock()
+	return time.Date(y, m+time.Month(n), min(d, last), h, mi, s, t.Nanosecond(), t.Location())
+}
+
+func after(t time.Time, d *rule.Deadline) time.Time {
+	return addMonths(t, d.Months).AddDate(0, 0, d.Days)
+}
+
+// lapsed reports whether a consent has lasted as long as the purpose lets it.
+func (v *variant) lapsed(c *Consent, at time.Time) bool {
+	for _, d := range v.lasts {
+		if !at.Before(after(c.Since, d)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Anchors that are no events.
+const (
+	anchorObtained     = "obtained"
+	anchorGiven        = "given"
+	anchorConsentEnded = "consent.ended"
+)
+
+// Deadline returns when an item must go: the longest lawful ground among the
+// purposes that cover its category, and which purpose that is. A purpose that
+// rests on what a person agrees to is a ground only while they do. A hold
+// keeps the item longer, though unreadable; its ground is "".
+//
+// ok is false if no end is known now: the consent goes on, an event has not
+// come and nothing caps the wait, or a hold has no end. A category that no
+// purpose lawfully uses is due at once.
+func (p *Policy) Deadline(c abide.Category, it ItemFact, f *Facts) (due time.Time, ground abide.Purpose, ok bool) {
+	cat, known := p.Category(c)
+	if !known || f == nil {
+		return it.Obtained, "", true
+	}
+	due = it.Obtained
+	for _, id := range cat.used {
+		pu := p.bindingPurpose(p.purposes[id], f, distant)
+		if !pu.covers.all.has(cat.id) || (it.Purposes != nil && !slices.Contains(it.Purposes, pu.Name)) {
+			continue
+		}
+		v, _ := p.variantFor(pu, f)
+		end, ends := p.lawfulUntil(pu, v, cat, &it, f)
+		if !ends {
+			return time.Time{}, pu.Name, false
+		}
+		if end.After(due) || ground == "" && end.Equal(due) {
+			due, ground = end, pu.Name
+		}
+	}
+	for i := range f.Holds {
+		h := &f.Holds[i]
+		if len(h.Categories) > 0 && !slices.Contains(h.Categories, c) {
+			continue
+		}
+		if h.Until.IsZero() {
+			return time.Time{}, "", false
+		}
+		if h.Until.After(due) {
+			due, ground = h.Until, ""
+		}
+	}
+	return due, ground, true
+}
+
+// distant is later than any acceptance: for a deadline it counts whether a
+// document was accepted, not when.
+var distant = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// LawGround returns the purpose that a legal obligation carries and that keeps
+// items of the category longest, and until when. Items with such a ground
+// belong in the law compartment. ok is false if there is none; a zero until
+// means that no end is known.
+func (p *Policy) LawGround(c abide.Category, it ItemFact, f *Facts) (ground abide.Purpose, until time.Time, ok bool) {
+	cat, known := p.Category(c)
+	if !known || f == nil {
+		return "", time.Time{}, false
+	}
+	for _, id := range cat.used {
+		pu := p.bindingPurpose(p.purposes[id], f, distant)
+		v, _ := p.variantFor(pu, f)
+		if v.strictest.rank != rankLaw || v.closed != nil {
+			continue
+		}
+		end, ends := p.lawfulUntil(pu, v, cat, &it, f)
+		if !ends {
+			return pu.Name, time.Time{}, true
+		}
+		if !ok || end.After(until) {
+			ground, until, ok = pu.Name, end, true
+		}
+	}
+	return ground, until, ok
+}
+
+// dueFor is the end of one purpose for one item, whether or not the person
+// agrees: the earliest of its deadlines, of the category's own, and of what
+// older terms promised. ended is false if no end is known.
+func (p *Policy) dueFor(pu *Purpose, v *variant, cat *Category, it *ItemFact, f *Facts) (due time.Time, ends bool) {
+	c := f.consent(pu.Name)
+	take := func(ds []*rule.Deadline) {
+		for _, d := range ds {
+			if t, known := evaluate(d, it, f, c, v); known && (!ends || t.Before(due)) {
+				due, ends = t, true
+			}
+		}
+	}
+	take(v.keep)
+	take(v.atMost)
+	if k := cat.Rule.Keep; k != nil && v.strictest.rank != rankLaw {
+		if t, known := evaluate(k, it, f, c, v); known && (!ends || t.Before(due)) {
+			due, ends = t, true
+		}
+	}
+	if c != nil && c.Terms != v.digest && v.strictest.rank >= rankNoObjection {
+		if old := p.archive[c.Terms]; old != nil && old.archived && old.purpose == pu.Name {
+			take(old.keep)
+		}
+	}
+	return due, ends
+}
+
+// lawfulUntil is dueFor, ended also where the person's agreement ends.
+func (p *Policy) lawfulUntil(pu *Purpose, v *variant, cat *Category, it *ItemFact, f *Facts) (time.Time, bool) {
+	if v.closed != nil {
+		return it.Obtained, true
+	}
+	due, ends := p.dueFor(pu, v, cat, it, f)
+	if v.strictest.rank < rankLegitimate || slices.ContainsFunc(v.keep, func(d *rule.Deadline) bool { return d.Anchor == anchorConsentEnded }) {
+		return due, ends
+	}
+	stop, stops := v.agreementEnds(f.consent(pu.Name), it)
+	if stops && (!ends || stop.Before(due)) {
+		return stop, true
+	}
+	return due, ends
+}
+
+// agreementEnds is when the person's agreement to a purpose ended or will end.
+// Where the basis wants an act of theirs and there was none, it ended when the
+// item was obtained.
+func (v *variant) agreementEnds(c *Consent, it *ItemFact) (time.Time, bool) {
+	if v.strictest.rank <= rankOptOut {
+		if c != nil && (c.Objected || c.State == StateRefused || c.State == StateWithdrawn) {
+			return later(c.Since, it.Obtained), true
+		}
+		return time.Time{}, false
+	}
+	if c == nil {
+		return it.Obtained, true
+	}
+	switch c.State {
+	case StateGiven, StateIndicated:
+		if c.Objected {
+			return later(c.Last, it.Obtained), true
+		}
+		end, ends := c.Expires, !c.Expires.IsZero()
+		for _, d := range v.lasts {
+			if t := after(c.Since, d); !ends || t.Before(end) {
+				end, ends = t, true
+			}
+		}
+		return end, ends
+	case StateRefused, StateWithdrawn, StateExpired:
+		return later(c.Since, it.Obtained), true
+	}
+	return it.Obtained, true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// evaluate works out a deadline. known is false while it waits for an event.
+func evaluate(d *rule.Deadline, it *ItemFact, f *Facts, c *Consent, v *variant) (t time.Time, known bool) {
+	switch d.Anchor {
+	case anchorObtained, "":
+		return after(it.Obtained, d), true
+	case anchorGiven:
+		if c == nil || c.Since.IsZero() {
+			return time.Time{}, false
+		}
+		return after(c.Since, d), true
+	case anchorConsentEnded:
+		end, ends := v.agreementEnds(c, it)
+		if !ends {
+			return time.Time{}, false
+		}
+		return after(end, d), true
+	}
+	var last time.Time
+	for i := range f.Events {
+		e := &f.Events[i]
+		if e.Anchor == d.Anchor && (e.Ref == it.Ref || e.Ref == "" || it.Ref == "") && (!known || e.At.After(last)) {
+			last, known = e.At, true
+		}
+	}
+	if !known {
+		return time.Time{}, false
+	}
+	return after(last, d), true
+}
