@@ -80,6 +80,9 @@ func Codes() []Info {
 	return all
 }
 
+// ParseCodes returns the codes that reading a policy can find.
+func ParseCodes() []Info { return parseCodes }
+
 var byCode = func() map[Code]Info {
 	m := map[Code]Info{}
 	for _, in := range Codes() {

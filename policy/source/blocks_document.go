@@ -110,6 +110,7 @@ func (d *decoder) acceptsLaw(dst *[]rule.AcceptedLaw) func(field) {
 	return func(f field) {
 		for _, e := range items(f.expr) {
 			a := rule.AcceptedLaw{Span: d.exprSpan(e)}
+			before := len(d.p.found)
 			var places []rule.Ref
 			d.object("accepts_law", field{f.name, f.at, unparen(e)}, args{
 				"value":  d.word(&a.Value, "marketing", "minors"),
@@ -122,7 +123,9 @@ func (d *decoder) acceptsLaw(dst *[]rule.AcceptedLaw) func(field) {
 					a.Places = append(a.Places, r)
 				}
 			}
-			if a.Value == "" || a.By == "" || a.On == "" {
+			if complete := a.Value != "" && a.By != "" && a.On != ""; !complete && len(d.p.found) > before {
+				continue // what is wrong with it has been said
+			} else if !complete {
 				d.report(diag.New(diag.MissingArgument, a.Span, "who accepts a law value says which, by whom and when").
 					WithHint(`write { value = marketing, by = "Name", on = "2026-01-31" }`))
 				continue
@@ -172,7 +175,7 @@ func (d *decoder) suppress(f field) {
 		})
 		if code == nil {
 			d.report(diag.New(diag.MissingArgument, s.Span, "what is suppressed wants a code and a reason").
-				WithHint(`write { code = prose_without_rule, name = person.email, reason = "why" }`))
+				WithHint(`write { code = prose_not_in_rules, name = person.email, reason = "why" }`))
 			continue
 		}
 		s.Code = code.Name

@@ -127,8 +127,13 @@ func kindOf(e hclsyntax.Expression) string {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		return kindOf(e.Expression)
-	case *hclsyntax.TemplateExpr, *hclsyntax.TemplateWrapExpr:
+	case *hclsyntax.TemplateExpr:
+		if _, plain := literalString(e); !plain {
+			return "text with something to fill in"
+		}
 		return "text"
+	case *hclsyntax.TemplateWrapExpr:
+		return "text with something to fill in"
 	case *hclsyntax.ScopeTraversalExpr:
 		return "a name"
 	case *hclsyntax.LiteralValueExpr:

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -263,7 +264,7 @@ func (w *walker) code(n *ast.FencedCodeBlock) {
 		return
 	}
 	clause := w.current()
-	w.closed(n)
+	closed := w.closed(n)
 	if n.Lines().Len() == 0 {
 		return
 	}
@@ -279,12 +280,26 @@ func (w *walker) code(n *ast.FencedCodeBlock) {
 		}
 		pos = line.Stop
 	}
+	if !closed {
+		body = untilBlankLine(body)
+	}
 	w.fences = append(w.fences, fence{file: w.doc.doc.File, text: body, offset: first.Start, clause: clause})
+}
+
+var blankLines = regexp.MustCompile(`\n[ \t\r]*\n`)
+
+// untilBlankLine keeps what most likely are rules of a fence that is never
+// closed; the rest of the page is not worth complaining about.
+func untilBlankLine(body []byte) []byte {
+	if m := blankLines.FindIndex(body); m != nil {
+		return body[:m[0]+1]
+	}
+	return body
 }
 
 // closed reports rules whose fence is never closed: everything after them would
 // be taken for rules.
-func (w *walker) closed(n *ast.FencedCodeBlock) {
+func (w *walker) closed(n *ast.FencedCodeBlock) bool {
 	open := n.Info.Segment.Start
 	end := lineEnd(w.src, open)
 	if k := n.Lines().Len(); k > 0 {
@@ -298,10 +313,11 @@ func (w *walker) closed(n *ast.FencedCodeBlock) {
 	rest := w.src[min(end, len(w.src)):]
 	line := bytes.TrimLeft(rest, " \t>")
 	if bytes.HasPrefix(line, []byte("```")) || bytes.HasPrefix(line, []byte("~~~")) {
-		return
+		return true
 	}
 	start := bytes.LastIndexByte(w.src[:open], '\n') + 1
 	w.p.report(diag.New(diag.FenceUnclosed, w.p.files.Span(w.doc.doc.File, start, lineEnd(w.src, open)), "this block of rules is never closed"))
+	return false
 }
 
 func cmpOr(a, b string) string {

@@ -57,11 +57,18 @@ func (p *parser) parseItem(file string, text []byte, offset int) *hclsyntax.Body
 		}
 		at := min(max(first.Subject.Start.Byte-offset, 0), len(text))
 		p.report(p.syntaxError(file, text, at, first))
-		if !blankLine(text, at) {
+		if openBracket(first) || !blankLine(text, at) {
 			return body
 		}
 	}
 	return body
+}
+
+// openBracket reports whether a list, an object or a call seems never to be
+// closed: then every line that follows looks wrong, and is not.
+func openBracket(d *hcl.Diagnostic) bool {
+	return strings.HasPrefix(d.Summary, "Missing item separator") || strings.HasPrefix(d.Summary, "Missing attribute separator") ||
+		strings.HasPrefix(d.Summary, "Missing argument separator")
 }
 
 func firstError(diags hcl.Diagnostics) *hcl.Diagnostic {
@@ -147,6 +154,9 @@ func (p *parser) syntaxError(file string, text []byte, at int, d *hcl.Diagnostic
 	if bytes.HasPrefix(text[at:], []byte("*")) {
 		return diag.New(diag.Wildcard, span, "a wildcard stands where names are wanted")
 	}
+	if strings.HasPrefix(d.Summary, "Attribute redefined") {
+		return p.redefined(file, text, at, span)
+	}
 	detail := strings.TrimSpace(strings.ReplaceAll(d.Detail, "\n", " "))
 	if i := strings.Index(detail, ". "); i > 0 {
 		detail = detail[:i]
@@ -155,11 +165,26 @@ func (p *parser) syntaxError(file string, text []byte, at int, d *hcl.Diagnostic
 	switch {
 	case strings.Contains(d.Summary, "single-argument block"):
 		return out.WithHint("a rule on one line takes one argument: give each argument a line of its own")
+	case openBracket(d):
+		return out.WithHint("is a comma or a closing bracket missing before this?")
 	case strings.Contains(d.Summary, "'for' expression"):
 		return out.WithHint("an object cannot start with for: put another entry first")
 	default:
 		return out.WithHint("%s", detail)
 	}
+}
+
+// redefined says where the argument at offset at was set before.
+func (p *parser) redefined(file string, text []byte, at int, span abide.Span) diag.Diagnostic {
+	name, _ := p.files.At(span)
+	out := diag.New(diag.DuplicateArgument, span, "%s is set twice", name)
+	before := regexp.MustCompile(`(?m)^\s*(`+regexp.QuoteMeta(name)+`)\s*=`).FindAllSubmatchIndex(text[:at], -1)
+	if len(before) == 0 {
+		return out
+	}
+	first := before[len(before)-1]
+	offset := span.Start.Byte - at
+	return out.WithOther(p.files.Span(file, offset+first[2], offset+first[3]), "first set here")
 }
 
 // span maps a range of the HCL parser to the file. Only its byte offsets are

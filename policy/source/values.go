@@ -157,15 +157,16 @@ func (d *decoder) ref(dst **rule.Ref) func(field) {
 // word reads one of a few words.
 func (d *decoder) word(dst *string, allowed ...string) func(field) {
 	return func(f field) {
-		r, ok := d.one(f.name, f.expr)
+		name, ok := plainName(f.expr)
 		if !ok {
+			d.wrong(f, "a word", "write "+strings.Join(allowed, " or ")+", without quotes")
 			return
 		}
-		if !contains(allowed, r.Name) {
-			d.unknownWord(f.name, r, allowed)
+		if !contains(allowed, name) {
+			d.unknownWord(f.name, rule.Ref{Name: name, Span: d.exprSpan(unparen(f.expr))}, allowed)
 			return
 		}
-		*dst = r.Name
+		*dst = name
 	}
 }
 
