@@ -29,7 +29,7 @@ func Merge(visitor, person []abide.ConsentEvent, now time.Time, receipt func(n u
 // stand is the events that a purpose's state rests on; nil where none does.
 type stand struct {
 	decided  *abide.ConsentEvent // the last yes, or no to the whole purpose
-	told     *abide.ConsentEvent // the notice before it
+	notice   *abide.ConsentEvent // what the person was told before it
 	objected *abide.ConsentEvent
 	parts    *abide.ConsentEvent // the last no to a topic or channel
 }
@@ -41,6 +41,7 @@ type replayed struct {
 
 func replay(events []abide.ConsentEvent, now time.Time) replayed {
 	r := replayed{stands: map[abide.Purpose]stand{}}
+	told := map[abide.Purpose]*abide.ConsentEvent{}
 	for i := range events {
 		e := &events[i]
 		if e.At.After(now) {
@@ -52,12 +53,12 @@ func replay(events []abide.ConsentEvent, now time.Time) replayed {
 		s := r.stands[e.Purpose]
 		switch e.Action {
 		case abide.ConsentTold:
-			s.told = e
+			told[e.Purpose] = e
 		case abide.ConsentGiven, abide.ConsentIndicated, abide.ConsentRefused, abide.ConsentWithdrawn:
 			if partial(e) && refusing(e.Action) {
 				s.parts = e
 			} else if before.Since != after.Since || before.State != after.State || before.Terms != after.Terms {
-				s.decided = e
+				s.decided, s.notice = e, told[e.Purpose]
 			}
 		case abide.ConsentObjected:
 			if partial(e) {
@@ -111,7 +112,7 @@ func yields(no, yes *abide.ConsentEvent, isYes bool) bool {
 }
 
 func (m *merging) agreement(v *policy.Consent, vs stand, p policy.Consent, ps stand) {
-	if agreed(p.State) {
+	if agreed(p.State) || v.State == policy.StateIndicated && !v.Told {
 		return
 	}
 	if p.Objected && !yields(ps.objected, vs.decided, true) {
@@ -129,8 +130,8 @@ func (m *merging) agreement(v *policy.Consent, vs stand, p policy.Consent, ps st
 		lift := m.carry(vs.decided)
 		lift.Action, lift.Terms, lift.Topics, lift.Channels, lift.Expires = abide.ConsentObjectionLifted, "", nil, nil, time.Time{}
 	}
-	if v.State == policy.StateIndicated && vs.told != nil {
-		m.carry(vs.told)
+	if v.State == policy.StateIndicated {
+		m.carry(vs.notice)
 	}
 	yes := m.carry(vs.decided)
 	yes.Topics, yes.Channels, yes.Expires = topics, channels, v.Expires

@@ -142,8 +142,13 @@ func complete(e *abide.ConsentEvent, c *policy.Consent, o Options) {
 		}
 	}
 	e.At = e.At.UTC()
-	if !e.Expires.IsZero() {
-		e.Expires = e.Expires.UTC()
+	switch e.Action {
+	case abide.ConsentGiven, abide.ConsentIndicated, abide.ConsentRenewed:
+		if !e.Expires.IsZero() {
+			e.Expires = e.Expires.UTC()
+		}
+	default:
+		e.Expires = time.Time{} // only agreement ends by date
 	}
 	switch {
 	case !o.Import && e.Evidence.Cites == "":
