@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"slices"
+
+	abide "github.com/abide-privacy/abide"
+)
+
+// operation names a use case for authorisation, idempotency and the log.
+type operation string
+
+const (
+	opCreate        operation = "create"
+	opCollect       operation = "collect"
+	opRead          operation = "read"
+	opLookup        operation = "lookup"
+	opConsent       operation = "consent"
+	opSeeConsents   operation = "see_consents"
+	opSeeLog        operation = "see_log"
+	opSeeServices   operation = "see_services"
+	opSeeSubject    operation = "see_subject"
+	opJoin          operation = "join"
+	opLeave         operation = "leave"
+	opEvent         operation = "event"
+	opUpdate        operation = "update"
+	opErase         operation = "erase"
+	opDecide        operation = "decide"
+	opCount         operation = "count"
+	opPublish       operation = "publish"
+	opTokens        operation = "tokens"
+	opFindings      operation = "findings"
+	opRegister      operation = "register"
+	opSeeRegister   operation = "see_register"
+	opPolicyHistory operation = "policy_history"
+)
+
+// who may call a use case. A service or a member of staff may do what its
+// purposes allow, which the decision judges; persons act for themselves only;
+// an administrator may do everything.
+type who struct {
+	service, staff bool
+	self           bool // the person concerned, or the guardian acting for them
+}
+
+var mayCall = map[operation]who{
+	opCreate:        {service: true, staff: true},
+	opCollect:       {service: true, staff: true, self: true},
+	opRead:          {service: true, staff: true, self: true},
+	opLookup:        {service: true, staff: true},
+	opConsent:       {service: true, staff: true, self: true},
+	opSeeConsents:   {service: true, staff: true, self: true},
+	opSeeLog:        {self: true},
+	opSeeServices:   {service: true, staff: true, self: true},
+	opSeeSubject:    {service: true, staff: true, self: true},
+	opJoin:          {service: true, staff: true, self: true},
+	opLeave:         {service: true, staff: true, self: true},
+	opEvent:         {service: true, staff: true},
+	opUpdate:        {service: true, staff: true},
+	opErase:         {self: true},
+	opDecide:        {service: true, staff: true, self: true},
+	opCount:         {service: true},
+	opPublish:       {},
+	opTokens:        {},
+	opFindings:      {},
+	opRegister:      {},
+	opSeeRegister:   {staff: true},
+	opPolicyHistory: {service: true, staff: true},
+}
+
+// authorise reports nil if the caller may call op about the subject; the zero
+// id if op is about no subject. It judges capacity only; what may happen to
+// which data is the policy's decision.
+func authorise(c Call, op operation, id abide.SubjectID) error {
+	w, known := mayCall[op]
+	switch {
+	case !known:
+		return mayNot("no caller may")
+	case c.Actor.Kind == "":
+		return &abide.Error{Code: abide.CodeUnauthorized, Detail: "token_missing",
+			Message: "nobody is known to be calling", Hint: "send a token"}
+	case c.Actor.Admin, c.Actor.Kind == abide.ActorSystem:
+		return nil
+	case c.Actor.Kind == abide.ActorService && w.service:
+		return nil
+	case c.Actor.Kind == abide.ActorStaff && w.staff:
+		return nil
+	case c.Actor.Kind == abide.ActorSubject && w.self, c.Actor.Kind == abide.ActorGuardian && w.self:
+		// A person's token is made for exactly one subject, a guardian's for
+		// the child: its name is that subject's id.
+		if !id.IsZero() && c.Actor.Name == id.String() {
+			return nil
+		}
+		return notFound()
+	}
+	return mayNot("ask for a token that may: an administrator makes one with `abide token create`")
+}
+
+// carries reports whether the actor may act for the purpose at all. Persons
+// act for themselves and need none.
+func carries(a abide.Actor, p abide.Purpose) bool {
+	switch a.Kind {
+	case abide.ActorSubject, abide.ActorGuardian, abide.ActorSystem:
+		return true
+	}
+	return slices.Contains(a.Purposes, p)
+}

@@ -1,0 +1,306 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/policy"
+)
+
+const (
+	changeTries     = 8              // builds of one change before giving up on a subject that others keep changing
+	idempotencyLife = 24 * time.Hour // how long an answer is remembered
+)
+
+// change is a storage.Change being built on a subject. Build functions set its
+// rows and the subject's facts; commit seals the facts and adds the log
+// entries and the remembered answer.
+type change struct {
+	*subject
+	storage.Change
+	call    Call
+	engine  *Engine
+	entries []pendingEntry
+	refused *refusal
+	claims  []storage.Lookup // taken before the commit, confirmed after it
+	stale   []storage.Lookup // dropped after it
+}
+
+type pendingEntry struct {
+	part     audit.Part
+	envelope audit.Envelope
+	system   bool // sealed under the system key: about an erasure
+}
+
+type refusal struct {
+	request  *policy.Request
+	part     audit.Part
+	decision abide.Decision
+}
+
+// log adds an entry to the change.
+func (ch *change) log(p audit.Part, env audit.Envelope) {
+	ch.entries = append(ch.entries, pendingEntry{part: p, envelope: env})
+}
+
+// deny ends a build with a refusal; it is recorded before it is answered.
+func (ch *change) deny(r *policy.Request, p audit.Part, d abide.Decision) error {
+	ch.refused = &refusal{r, p, d}
+	return abide.Denied(d)
+}
+
+// update carries out one changing use case for one subject: load, build,
+// commit; again from the load if another change came first. build may run
+// several times and must not act outside of the change. A build that leaves no
+// log entry changes nothing, and its answer is returned as it is.
+//
+// want says what to load, given the policy this node knows; build runs only if
+// that is the policy in force.
+func update[T any](ctx context.Context, e *Engine, c Call, op operation, id abide.SubjectID, want wants, request any, build func(*change) (T, error)) (T, error) {
+	var none T
+	if err := authorise(c, op, id); err != nil {
+		return none, err
+	}
+	idem, err := e.idempotency(c, op, request)
+	if err != nil {
+		return none, err
+	}
+	lock := &e.stripes[id[len(id)-1]]
+	lock.Lock()
+	defer lock.Unlock()
+	for range changeTries {
+		answer, err := attempt(ctx, e, c, id, want, idem, build)
+		if errors.Is(err, storage.ErrConflict) {
+			e.metrics.conflict()
+			continue
+		}
+		e.metrics.changed(op, outcome(err))
+		return answer, err
+	}
+	e.metrics.changed(op, "conflict")
+	return none, storageError(storage.ErrConflict)
+}
+
+// wants says which parts of a subject a use case needs under a policy, which
+// is nil if this node knows none.
+type wants func(*policy.Policy) storage.Want
+
+func nothing(*policy.Policy) storage.Want    { return storage.Want{} }
+func everything(*policy.Policy) storage.Want { return storage.Want{AllItems: true} }
+
+func attempt[T any](ctx context.Context, e *Engine, c Call, id abide.SubjectID, want wants, idem idempotency, build func(*change) (T, error)) (T, error) {
+	var none T
+	known := e.Policy()
+	w := want(known)
+	w.Idempotency = idem.key
+	s, err := e.load(ctx, id, w)
+	if err != nil {
+		return none, err
+	}
+	defer s.close()
+	switch {
+	case !s.active():
+		return none, erasedError()
+	case s.idempotency != nil && s.now.Before(s.idempotency.Expires):
+		return remembered[T](e, s, idem.digest)
+	case s.force == nil:
+		return none, noPolicy()
+	case s.policy() != known:
+		return none, storage.ErrConflict // load again what the new policy needs
+	}
+	ch := &change{subject: s, call: c, engine: e}
+	ch.Expect, ch.Row, ch.Epoch = s.row.Version, s.row, s.force.epoch.N
+	answer, err := build(ch)
+	if ch.refused != nil {
+		return none, e.refuse(ctx, c, s, id, ch.refused.request, ch.refused.part, ch.refused.decision)
+	}
+	if err != nil || len(ch.entries) == 0 {
+		return answer, err
+	}
+	if err := ch.remember(idem, answer); err != nil {
+		return none, err
+	}
+	if err := ch.land(ctx); err != nil {
+		return none, err
+	}
+	return answer, nil
+}
+
+// land claims the change's look-ups, commits it, and settles the look-ups.
+// What survives a crash between these steps is harmless: a claim expires, an
+// unconfirmed one is confirmed by its finder, a stale one is found not to be
+// borne by its subject.
+func (ch *change) land(ctx context.Context) error {
+	e := ch.engine
+	if len(ch.claims) > 0 {
+		claimed := time.Now() // real time: the claim is a lease between processes
+		if err := e.claim(ctx, ch.claims, ch.now); err != nil {
+			return err
+		}
+		if time.Since(claimed) > claimLife-claimMargin {
+			return storage.ErrConflict
+		}
+	}
+	if err := ch.commit(ctx); err != nil {
+		return err
+	}
+	after := context.WithoutCancel(ctx)
+	if len(ch.claims) > 0 {
+		if err := e.store.Confirm(after, ch.claims); err != nil {
+			e.log.Warn("look-up not confirmed yet", "subject", ch.id.String(), "error", err.Error())
+		}
+	}
+	if len(ch.stale) > 0 {
+		if err := e.store.Drop(after, ch.stale); err != nil {
+			e.log.Warn("stale look-up not dropped yet", "subject", ch.id.String(), "error", err.Error())
+		}
+	}
+	return nil
+}
+
+// commit seals and commits the change. It returns storage.ErrConflict bare, for
+// the caller to build again; everything else is mapped.
+func (ch *change) commit(ctx context.Context) error {
+	e := ch.engine
+	ch.Row.Version = ch.Expect + 1
+	if ch.Row.Status == abide.StatusActive {
+		ch.facts.Kind, ch.facts.Status = ch.Row.Kind, ch.Row.Status
+		sealed, err := e.vault.SealState(ch.keys, ch.Row.Version, &ch.facts)
+		if err != nil {
+			return storageError(err)
+		}
+		ch.Row.Sealed = sealed
+	}
+	for i := range ch.entries {
+		p := &ch.entries[i]
+		keys := ch.keys
+		if p.system {
+			keys = nil
+		}
+		ch.Row.EntryN++
+		entry, err := e.vault.SealEntry(keys, ch.id, ch.Row.EntryN, p.part, p.envelope)
+		if err != nil {
+			return storageError(err)
+		}
+		ch.Entries = append(ch.Entries, entry)
+	}
+	return e.commit(ctx, &ch.Change)
+}
+
+// commit makes a change durable. If the store cannot tell the outcome, the same
+// change is handed in again: either it takes effect now, or it conflicts with
+// itself, which the random commitment of its log entry shows.
+func (e *Engine) commit(ctx context.Context, c *storage.Change) error {
+	// A request that is cut off must not leave its own outcome unknown.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	err := e.store.Commit(ctx, c)
+	for range 3 {
+		if !isOutcomeUnknown(err) {
+			break
+		}
+		err = e.store.Commit(ctx, c)
+		if errors.Is(err, storage.ErrConflict) {
+			ours, lerr := e.landed(ctx, c)
+			switch {
+			case lerr != nil:
+				err = storage.ErrOutcomeUnknown
+			case ours:
+				err = nil
+			}
+		}
+	}
+	if errors.Is(err, storage.ErrConflict) {
+		return storage.ErrConflict
+	}
+	return storageError(err)
+}
+
+// landed reports whether the change is in the store, by its last log entry.
+func (e *Engine) landed(ctx context.Context, c *storage.Change) (bool, error) {
+	if len(c.Entries) == 0 {
+		return false, nil
+	}
+	last := c.Entries[len(c.Entries)-1]
+	got, err := e.store.Entries(ctx, c.Row.ID, last.N-1, 1)
+	if err != nil {
+		return false, err
+	}
+	return len(got) == 1 && got[0].N == last.N && got[0].Commitment == last.Commitment, nil
+}
+
+// idempotency is the caller's key, hashed, and what tells its request from
+// others under the same key. The zero value: no key was given.
+type idempotency struct{ key, digest []byte }
+
+func (e *Engine) idempotency(c Call, op operation, request any) (idempotency, error) {
+	if c.IdempotencyKey == "" {
+		return idempotency{}, nil
+	}
+	if len(c.IdempotencyKey) > 255 {
+		return idempotency{}, invalid("bad_idempotency_key", "an Idempotency-Key has at most 255 characters", "use a random one per request", "Idempotency-Key")
+	}
+	body, err := json.Marshal(struct {
+		Op      operation
+		Request any
+	}{op, request})
+	if err != nil {
+		return idempotency{}, invalid("bad_json_value", "a value is not JSON", "send a JSON value", "items")
+	}
+	digest, err := e.vault.RequestDigest(body)
+	if err != nil {
+		return idempotency{}, storageError(err)
+	}
+	return idempotency{e.vault.IdempotencyKey(c.Token, c.IdempotencyKey), digest}, nil
+}
+
+// remembered returns the answer that an earlier request under the same key got.
+func remembered[T any](e *Engine, s *subject, digest []byte) (T, error) {
+	var answer T
+	if !bytes.Equal(s.idempotency.Digest, digest) {
+		return answer, mismatch()
+	}
+	plain, err := e.vault.OpenAnswer(s.keys, s.idempotency)
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(plain, &answer); err != nil {
+		return answer, storageError(err)
+	}
+	return answer, nil
+}
+
+func mismatch() error {
+	return &abide.Error{Code: abide.CodeConflict, Detail: "idempotency_mismatch",
+		Message: "another request was made with this Idempotency-Key", Hint: "use a new key for a new request"}
+}
+
+// remember adds the answer to the change, sealed, for retries.
+func (ch *change) remember(idem idempotency, answer any) error {
+	if idem.key == nil {
+		return nil
+	}
+	plain, err := json.Marshal(answer)
+	if err != nil {
+		return storageError(err)
+	}
+	sealed, err := ch.engine.vault.SealAnswer(ch.keys, idem.key, plain)
+	if err != nil {
+		return storageError(err)
+	}
+	ch.Idempotency = &storage.IdempotencyRow{Key: idem.key, Digest: idem.digest, Sealed: sealed, Expires: ch.now.Add(idempotencyLife)}
+	return nil
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return string(abide.ErrorCode(err))
+}

@@ -1,0 +1,201 @@
+// Package engine holds the use cases, one file each. A use case owns three
+// things and shares them with nobody: who may call it, the transaction, and
+// the log entry.
+//
+// Two paths lead through this package. A change loads its subject, decides,
+// builds a storage.Change with all cryptography done, and commits it together
+// with its log entry (change.go). A look loads its subject, decides, opens the
+// items, makes the record of the look durable, and only then releases what it
+// opened (read.go, spool.go).
+//
+// Nothing of a subject survives a request: neither state nor keys. What is
+// kept is immutable: compiled policies by version, terms by digest, the
+// unwrapped keyring. Errors, logs and metrics carry names of the policy and
+// random ids, never a personal value.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/keys"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/vault"
+	"github.com/abide-privacy/abide/policy"
+)
+
+// Options say what an engine works with. Store, Keys and Keyring are required.
+type Options struct {
+	Store   storage.Store
+	Keys    storage.KeyStore
+	Keyring *keys.Keyring
+	Laws    *policy.Laws
+	Clock   func() time.Time // nil is the system's clock
+	Log     *slog.Logger     // nil discards
+	// Node names this process in the spool; a random suffix keeps two runs of
+	// one node apart. Empty: random.
+	Node    string
+	Metrics prometheus.Registerer // nil keeps none
+	// Ledger, if set, hears of erasures before any key is destroyed, so that a
+	// restore can replay them.
+	Ledger RestoreLedger
+}
+
+// RestoreLedger is the append-only file outside database and backup that a
+// restore replays. Append returns when the entry is durable; the same entry
+// twice counts once.
+type RestoreLedger interface {
+	Append(ctx context.Context, kind string, subject abide.SubjectID, at time.Time) error
+}
+
+// Engine is the use cases over one store. Its methods are safe for concurrent
+// use.
+type Engine struct {
+	store   storage.Store
+	keys    storage.KeyStore
+	vault   *vault.Vault
+	laws    *policy.Laws
+	clock   func() time.Time
+	log     *slog.Logger
+	node    string
+	restore RestoreLedger
+	metrics *metrics
+
+	policies policies
+	register registers
+	spool    *spooler
+	counters counters
+	findings findings
+
+	stripes [256]sync.Mutex // one change per subject at a time on this node
+
+	erasures chan struct{} // wakes the erasure worker
+	stop     context.CancelFunc
+	workers  sync.WaitGroup
+	closed   atomic.Bool
+}
+
+// Open starts an engine: it loads the policy in force, brings unfinished
+// erasures to their certificate, completes two-party copies, and starts the
+// spool and the background work. Close ends it.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	if o.Store == nil || o.Keys == nil || o.Keyring == nil {
+		return nil, errors.New("engine: Store, Keys and Keyring are required")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		store: o.Store, keys: o.Keys, vault: vault.New(o.Keyring), laws: o.Laws,
+		clock: o.Clock, log: o.Log, restore: o.Ledger,
+		node: nodeName(o.Node), metrics: newMetrics(o.Metrics),
+		erasures: make(chan struct{}, 1),
+	}
+	e.policies.init()
+	if _, err := e.refresh(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.recover(ctx); err != nil {
+		return nil, err
+	}
+	e.spool = newSpooler(e.store, e.node, e.clock, e.metrics)
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop = stop
+	e.workers.Add(2)
+	go func() { defer e.workers.Done(); e.eraser(run) }()
+	go func() { defer e.workers.Done(); e.flusher(run) }()
+	e.wakeEraser()
+	return e, nil
+}
+
+// recover finishes what an earlier process left half done, in this order:
+// erasures up to their certificate, so that no key outlives the intent, and
+// then the second halves of two-party writes.
+func (e *Engine) recover(ctx context.Context) error {
+	if err := e.certifyPending(ctx); err != nil {
+		return err
+	}
+	return e.resumeCopies(ctx)
+}
+
+// Close stops the background work and drains the spool: when it returns nil,
+// every decision that was answered is on record.
+func (e *Engine) Close(ctx context.Context) error {
+	if e.closed.Swap(true) {
+		return nil
+	}
+	e.stop()
+	e.workers.Wait()
+	return errors.Join(e.flushCounters(ctx), e.flushFindings(ctx), e.spool.close(ctx))
+}
+
+// Ready reports nil if the engine can serve: both stores take durable writes
+// and the policy in force is compiled here.
+func (e *Engine) Ready(ctx context.Context) error {
+	if e.closed.Load() {
+		return unavailable("closing", "the server is shutting down")
+	}
+	if err := e.store.Ready(ctx); err != nil {
+		return storageError(err)
+	}
+	if err := e.keys.Ready(ctx); err != nil {
+		return storageError(err)
+	}
+	f, err := e.refresh(ctx)
+	if err != nil {
+		return err
+	}
+	if f == nil {
+		return unavailable("no_policy", "no policy has been published yet")
+	}
+	return nil
+}
+
+// now is the injected clock, in UTC and in whole microseconds, which is what
+// both engines keep.
+func (e *Engine) now() time.Time { return e.clock().UTC().Truncate(time.Microsecond) }
+
+func nodeName(name string) string {
+	var b [6]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		panic("engine: no randomness: " + err.Error()) // crypto/rand never fails on supported systems
+	}
+	if name == "" {
+		return hex.EncodeToString(b[:])
+	}
+	return name + "." + hex.EncodeToString(b[:])
+}
+
+// flusher writes out, about once a second, what is counted in memory.
+func (e *Engine) flusher(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if err := e.flushFindings(ctx); err != nil && ctx.Err() == nil {
+				e.log.Warn("findings not written yet", "error", err.Error())
+			}
+			if !e.counters.due(e.now()) {
+				continue
+			}
+			if err := e.flushCounters(ctx); err != nil && ctx.Err() == nil {
+				e.log.Warn("counters not written yet", "error", err.Error())
+			}
+		}
+	}
+}

@@ -1,0 +1,338 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/vault"
+	"github.com/abide-privacy/abide/policy"
+	"github.com/abide-privacy/abide/policy/rule"
+)
+
+// Certificate states that a person was erased and what outlives the erasure.
+type Certificate = audit.Certificate
+
+// An erasure passes these steps. Each is durable before the next begins, and
+// each may be repeated, so a process that is killed anywhere resumes at the
+// last one that is in the store:
+//
+//  1. intent: status erasing, log entry, and what will survive, in one
+//     transaction. From here on every read is refused.
+//  2. restore ledger: the erasure is appended, so that no restore undoes it.
+//  3. keys: live and log are destroyed, and law if no law retains anything.
+//  4. certified: status erased, log entry, signed certificate, in one
+//     transaction. Only now is the erasure acknowledged.
+//  5. purge: look-ups and rows go, page by page; then the files are scrubbed.
+//  6. done: the job ends, the certificate stays.
+const (
+	stepIntent    = "intent"
+	stepCertified = "certified"
+)
+
+// Erase erases a person and returns the signed certificate. Again, it returns
+// the same certificate.
+func (e *Engine) Erase(ctx context.Context, c Call, id abide.SubjectID) (Certificate, error) {
+	if err := authorise(c, opErase, id); err != nil {
+		return Certificate{}, err
+	}
+	lock := &e.stripes[id[len(id)-1]]
+	lock.Lock()
+	defer lock.Unlock()
+	for range changeTries {
+		cert, err := e.eraseStep(ctx, c, id)
+		if errors.Is(err, storage.ErrConflict) {
+			e.metrics.conflict()
+			continue
+		}
+		if err != nil || cert != nil {
+			e.metrics.changed(opErase, outcome(err))
+		}
+		if err != nil {
+			return Certificate{}, err
+		}
+		if cert != nil {
+			e.wakeEraser()
+			return *cert, nil
+		}
+		// The intent is durable: whoever asked may leave, the erasure goes on.
+		ctx = context.WithoutCancel(ctx)
+	}
+	return Certificate{}, storageError(storage.ErrConflict)
+}
+
+// Certificate returns the certificate of an erased person.
+func (e *Engine) Certificate(ctx context.Context, c Call, id abide.SubjectID) (Certificate, error) {
+	if err := authorise(c, opErase, id); err != nil {
+		return Certificate{}, err
+	}
+	s, err := e.load(ctx, id, storage.Want{Erasure: true})
+	if err != nil {
+		return Certificate{}, err
+	}
+	defer s.close()
+	if s.row.Status != abide.StatusErased {
+		return Certificate{}, &abide.Error{Code: abide.CodeNotFound, Detail: "not_erased",
+			Message: "this data subject was not erased", Hint: "erase it first"}
+	}
+	cert, err := e.openCertificate(s)
+	if err != nil {
+		return Certificate{}, err
+	}
+	return *cert, nil
+}
+
+// eraseStep takes the step that comes next. It returns the certificate once
+// there is one, and neither certificate nor error if another step follows.
+func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID) (*Certificate, error) {
+	s, err := e.load(ctx, id, storage.Want{AllItems: true, Erasure: true})
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	switch s.row.Status {
+	case abide.StatusActive:
+		return nil, e.eraseIntent(ctx, c, s)
+	case abide.StatusErasing:
+		return e.certify(ctx, s)
+	}
+	return e.openCertificate(s)
+}
+
+// eraseIntent makes the intent durable, with the draft of the certificate: what
+// will survive is known only while the keys exist.
+func (e *Engine) eraseIntent(ctx context.Context, c Call, s *subject) error {
+	ch := &change{subject: s, call: c, engine: e}
+	ch.Expect, ch.Row = s.row.Version, s.row
+	draft := &Certificate{ID: abide.NewSubjectID(s.now).String(), Subject: s.id, Requested: s.now,
+		Counts: map[abide.Category]int{}, Survives: []audit.Survivor{}}
+	if s.force != nil {
+		draft.Controller, draft.Policy, ch.Epoch = controller(s.policy()), s.policy().Version(), s.force.epoch.N
+	}
+	stale, err := ch.survivors(draft)
+	if err != nil {
+		return err
+	}
+	ch.Row.Status, ch.Row.Sealed = abide.StatusErasing, nil
+	env := e.envelope(c, audit.ErasureIntent)
+	env.Policy = draft.Policy
+	ch.entries = append(ch.entries, pendingEntry{envelope: env, system: true})
+	if ch.Erasure, err = e.erasureJob(s.id, stepIntent, s.now, draft); err != nil {
+		return err
+	}
+	if err := ch.commit(ctx); err != nil {
+		return err
+	}
+	e.metrics.erasure(stepIntent)
+	// Look-ups under older index keys, and of what law retains: nothing but
+	// the values leads to them, and these are about to be unreadable.
+	if err := e.store.Drop(context.WithoutCancel(ctx), stale); err != nil {
+		e.log.Warn("look-ups not dropped yet", "subject", s.id.String(), "error", err.Error())
+	}
+	return nil
+}
+
+// survivors decides, item by item, what law retains. It fills in the draft and
+// the change: retained items lose their index and get the deadline of their
+// legal ground, and the facts that later reads for the legal purpose need are
+// sealed under the law key. It returns the look-ups to drop.
+func (ch *change) survivors(draft *Certificate) ([]storage.Lookup, error) {
+	var stale []storage.Lookup
+	kept := map[abide.Category]*audit.Survivor{}
+	var events []policy.Event
+	for i := range ch.items {
+		it := ch.items[i]
+		ground, until, retained := ch.lawGround(&it)
+		if !retained {
+			if !isPseudo(it.Category) {
+				draft.Counts[it.Category]++
+			}
+			if it.Compartment == storage.Law {
+				// The key may stay for others of that compartment.
+				ch.DropItems = append(ch.DropItems, storage.ItemKey{Category: it.Category, ID: it.ID})
+				stale = append(stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
+			}
+			continue
+		}
+		r, err := ch.engine.vault.OpenItem(ch.keys, &it)
+		if err != nil {
+			return nil, err
+		}
+		for _, ev := range ch.facts.Events {
+			if ev.Ref == r.Ref && !slices.Contains(events, ev) {
+				events = append(events, ev)
+			}
+		}
+		stale = append(stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
+		it.IndexKey, it.Index, it.Due = "", nil, until
+		ch.PutItems = append(ch.PutItems, it)
+		sv := kept[it.Category]
+		if sv == nil {
+			sv = &audit.Survivor{What: string(it.Category), Ground: citation(ground), Clause: ground.Clause}
+			kept[it.Category] = sv
+		}
+		sv.Count++
+		if until.After(sv.Until) {
+			sv.Until = until
+		}
+	}
+	return stale, ch.keepLaw(draft, kept, events)
+}
+
+// keepLaw completes the draft and seals what later reads for the legal purpose
+// need, if anything survives.
+func (ch *change) keepLaw(draft *Certificate, kept map[abide.Category]*audit.Survivor, events []policy.Event) error {
+	ch.Row.Law, ch.Row.NextDue = nil, time.Time{}
+	if len(kept) == 0 {
+		return nil
+	}
+	var last time.Time
+	for _, sv := range kept {
+		draft.Survives = append(draft.Survives, *sv)
+		if sv.Until.After(last) {
+			last = sv.Until
+		}
+	}
+	slices.SortFunc(draft.Survives, func(a, b audit.Survivor) int { return compareStrings(a.What, b.What) })
+	if ch.Row.ConsentN > 0 {
+		draft.Survives = append(draft.Survives, audit.Survivor{What: "evidence of consent", Ground: "sealed with what law retains; goes with it", Count: int(ch.Row.ConsentN), Until: last})
+	}
+	for _, it := range ch.PutItems {
+		ch.Row.NextDue = sooner(ch.Row.NextDue, it.Due)
+	}
+	facts := policy.Facts{Kind: ch.facts.Kind, Status: abide.StatusActive, Residence: ch.facts.Residence, Events: events}
+	sealed, err := ch.engine.vault.SealLaw(ch.keys, vault.EncodeState(&facts))
+	if err != nil {
+		return storageError(err)
+	}
+	ch.Row.Law = sealed
+	return nil
+}
+
+// lawGround returns the purpose that law demands an item for, and until when.
+func (ch *change) lawGround(it *storage.Item) (*policy.Purpose, time.Time, bool) {
+	if it.Compartment != storage.Law || isPseudo(it.Category) || ch.force == nil {
+		return nil, time.Time{}, false
+	}
+	r, err := ch.engine.vault.OpenItem(ch.keys, it)
+	if err != nil {
+		return nil, time.Time{}, false
+	}
+	o := opened{it, r}
+	name, until, ok := ch.policy().LawGround(it.Category, o.fact(), &ch.facts)
+	if !ok || !until.IsZero() && !ch.now.Before(until) {
+		return nil, time.Time{}, false
+	}
+	ground, ok := ch.policy().Purpose(name)
+	return ground, until, ok
+}
+
+// citation names the legal ground of a purpose as the policy does.
+func citation(p *policy.Purpose) string {
+	if b := p.Rule.Basis; b != nil && b.Kind == rule.BasisLaw && b.Citation != "" {
+		return string(b.Place) + ", " + b.Citation
+	}
+	return string(p.Name)
+}
+
+// certify does what comes between the intent and the acknowledgement. It may
+// be repeated from its beginning any number of times.
+func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) {
+	if s.erasure == nil {
+		return nil, &abide.Error{Code: abide.CodeInternal, Detail: "erasure_job_missing",
+			Message: "the job of an erasure is not in the store", Hint: "run abide doctor"}
+	}
+	cert, err := e.openCertificate(s)
+	if err != nil {
+		return nil, err
+	}
+	if e.restore != nil {
+		if err := e.restore.Append(ctx, "erasure", s.id, cert.Requested); err != nil {
+			return nil, storageError(err)
+		}
+	}
+	if err := e.keys.Destroy(ctx, s.id, erased(s.row.Law != nil)); err != nil {
+		return nil, storageError(err)
+	}
+	e.metrics.erasure("keys_destroyed")
+	ch := &change{subject: s, engine: e}
+	ch.Expect, ch.Row = s.row.Version, s.row
+	ch.Row.Status, ch.Row.Sealed = abide.StatusErased, nil
+	cert.Erased, cert.LogEntry = s.now, s.row.EntryN+1
+	if _, err := audit.SignCertificate(cert, e.vault.Keyring()); err != nil {
+		return nil, storageError(err)
+	}
+	env := e.envelope(Call{Actor: abide.Actor{Kind: abide.ActorSystem, Name: "abide"}}, audit.Erased)
+	env.Policy = cert.Policy
+	ch.entries = append(ch.entries, pendingEntry{envelope: env, system: true})
+	if ch.Erasure, err = e.erasureJob(s.id, stepCertified, s.erasure.Started, cert); err != nil {
+		return nil, err
+	}
+	if err := ch.commit(ctx); err != nil {
+		return nil, err
+	}
+	e.metrics.erasure(stepCertified)
+	return cert, nil
+}
+
+// erased lists the compartments that an erasure destroys.
+func erased(lawRetains bool) []storage.Compartment {
+	if lawRetains {
+		return []storage.Compartment{storage.Live, storage.Log}
+	}
+	return vault.Compartments()
+}
+
+func (e *Engine) erasureJob(id abide.SubjectID, step string, started time.Time, cert *Certificate) (*storage.ErasureJob, error) {
+	plain, err := json.Marshal(cert)
+	if err != nil {
+		return nil, storageError(err)
+	}
+	sealed, err := e.vault.SealCertificate(id, plain)
+	if err != nil {
+		return nil, storageError(err)
+	}
+	return &storage.ErasureJob{Subject: id, Step: step, Started: started, Certificate: sealed}, nil
+}
+
+func (e *Engine) openCertificate(s *subject) (*Certificate, error) {
+	if s.erasure == nil {
+		return nil, &abide.Error{Code: abide.CodeInternal, Detail: "certificate_missing",
+			Message: "the certificate of an erasure is not in the store", Hint: "run abide doctor"}
+	}
+	plain, err := e.vault.OpenCertificate(s.erasure)
+	if err != nil {
+		return nil, err
+	}
+	var cert Certificate
+	if err := json.Unmarshal(plain, &cert); err != nil {
+		return nil, storageError(err)
+	}
+	return &cert, nil
+}
+
+// retained returns the facts by which reads of an erased person for a legal
+// purpose are judged, and false if law retains nothing for that purpose.
+func (e *Engine) retained(s *subject, purpose abide.Purpose) (*policy.Facts, bool, error) {
+	if s.row.Status != abide.StatusErased || s.row.Law == nil || s.force == nil || !s.keys.Has(storage.Law) {
+		return nil, false, nil
+	}
+	p, ok := s.policy().Purpose(purpose)
+	if !ok || p.Basis != rule.BasisLaw {
+		return nil, false, nil
+	}
+	plain, err := e.vault.OpenLaw(s.keys, &s.row)
+	if err != nil {
+		return nil, false, err
+	}
+	var f policy.Facts
+	if err := vault.DecodeState(plain, &f); err != nil {
+		return nil, false, storageError(err)
+	}
+	return &f, true, nil
+}

@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/vault"
+	"github.com/abide-privacy/abide/policy"
+)
+
+// pastFacts is the pseudo-category of what used to be known of a person, so
+// that questions about the past are answered with the facts of that day.
+const pastFacts abide.Category = "~past"
+
+// past is the facts that UpdateSubject changes, as they were until an instant.
+type past struct {
+	Until         time.Time       `json:"until"`
+	Residence     abide.Place     `json:"residence,omitempty"`
+	Whereabouts   abide.Place     `json:"whereabouts,omitempty"`
+	BirthDate     abide.Date      `json:"birth_date,omitzero"`
+	DeclaredMinor bool            `json:"declared_minor,omitempty"`
+	Restricted    bool            `json:"restricted,omitempty"`
+	Guardian      policy.Guardian `json:"guardian,omitzero"`
+}
+
+func (e *Engine) openPast(s *subject) ([]past, *storage.Item, error) {
+	items, err := e.open(s, pastFacts)
+	if err != nil || len(items) == 0 {
+		return nil, nil, err
+	}
+	var list []past
+	if err := json.Unmarshal(items[0].record.Value, &list); err != nil {
+		return nil, nil, storageError(err)
+	}
+	return list, items[0].item, nil
+}
+
+// keepPast adds the facts as they are now to the past.
+func (ch *change) keepPast() error {
+	f := &ch.facts
+	list, item, err := ch.engine.openPast(ch.subject)
+	if err != nil {
+		return err
+	}
+	list = append(list, past{Until: ch.now, Residence: f.Residence, Whereabouts: f.Whereabouts, BirthDate: f.BirthDate,
+		DeclaredMinor: f.DeclaredMinor, Restricted: f.Restricted, Guardian: f.Guardian})
+	value, err := json.Marshal(list)
+	if err != nil {
+		return storageError(err)
+	}
+	it := storage.Item{Category: pastFacts, ID: ch.id, Compartment: storage.Live, Version: 1}
+	if item != nil {
+		it.Version = item.Version + 1
+	}
+	if err := ch.engine.vault.SealItem(ch.keys, &it, &vault.Record{Value: value, Obtained: ch.now}); err != nil {
+		return storageError(err)
+	}
+	ch.PutItems = append(ch.PutItems, it)
+	return nil
+}
+
+// factsAt returns the facts as they were known at an instant, the ledger
+// aside.
+func factsAt(f policy.Facts, list []past, at time.Time) policy.Facts {
+	for _, p := range list {
+		if at.Before(p.Until) {
+			f.Residence, f.Whereabouts, f.BirthDate = p.Residence, p.Whereabouts, p.BirthDate
+			f.DeclaredMinor, f.Restricted, f.Guardian = p.DeclaredMinor, p.Restricted, p.Guardian
+			break
+		}
+	}
+	f.Services = slices.DeleteFunc(slices.Clone(f.Services), func(t policy.Taking) bool { return t.Since.After(at) })
+	for i := range f.Services {
+		if f.Services[i].Left.After(at) {
+			f.Services[i].Left = time.Time{}
+		}
+	}
+	f.Events = slices.DeleteFunc(slices.Clone(f.Events), func(ev policy.Event) bool { return ev.At.After(at) })
+	return f
+}
+
+// UpdateSubject changes what is known of a person besides their data.
+func (e *Engine) UpdateSubject(ctx context.Context, c Call, id abide.SubjectID, patch SubjectPatch) (SubjectView, error) {
+	for field, place := range map[string]*abide.Place{"jurisdiction": patch.Jurisdiction, "whereabouts": patch.Whereabouts} {
+		if place == nil {
+			continue
+		}
+		if err := checkPlace(*place, field); err != nil {
+			return SubjectView{}, err
+		}
+	}
+	return update(ctx, e, c, opUpdate, id, everything, patch, func(ch *change) (SubjectView, error) {
+		was := ch.facts
+		if err := ch.keepPast(); err != nil {
+			return SubjectView{}, err
+		}
+		patch.apply(&ch.facts)
+		if err := ch.rearm(); err != nil {
+			return SubjectView{}, err
+		}
+		kind := audit.Rectified
+		if was.Restricted != ch.facts.Restricted {
+			kind = audit.Restricted
+		}
+		ch.log(partOf(c), e.envelope(c, kind))
+		return view(ch.subject), nil
+	})
+}
+
+func (p *SubjectPatch) apply(f *policy.Facts) {
+	set(&f.Residence, p.Jurisdiction)
+	set(&f.Whereabouts, p.Whereabouts)
+	set(&f.BirthDate, p.BirthDate)
+	set(&f.DeclaredMinor, p.DeclaredMinor)
+	set(&f.Restricted, p.Restricted)
+	set(&f.Guardian.Verified, p.GuardianVerified)
+	set(&f.Guardian.Consents, p.GuardianConsents)
+}
+
+func set[T any](to *T, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// Subject tells what is held of a person, in counts; no values.
+func (e *Engine) Subject(ctx context.Context, c Call, id abide.SubjectID) (SubjectView, error) {
+	if err := authorise(c, opSeeSubject, id); err != nil {
+		return SubjectView{}, err
+	}
+	s, err := e.load(ctx, id, storage.Want{AllItems: true, Erasure: true})
+	if err != nil {
+		return SubjectView{}, err
+	}
+	defer s.close()
+	return view(s), nil
+}
+
+func view(s *subject) SubjectView {
+	v := SubjectView{ID: s.id, Kind: s.row.Kind, Status: s.row.Status, Created: s.row.Created,
+		Restricted: s.facts.Restricted, Holds: map[abide.Category]int{}}
+	if s.erasure != nil {
+		v.Erasure = s.erasure.Step
+	}
+	for i := range s.items {
+		it := &s.items[i]
+		if isPseudo(it.Category) || !s.active() && it.Compartment != storage.Law || !it.Due.IsZero() && !s.now.Before(it.Due) {
+			continue
+		}
+		v.Holds[it.Category]++
+	}
+	return v
+}
+
+// isPseudo reports whether a category is the engine's own and no personal data
+// of a policy.
+func isPseudo(c abide.Category) bool { return len(c) > 0 && c[0] == '~' }
+
+// RecordEvent takes in a fact that deadlines wait for: order.closed. The same
+// anchor and ref again moves the time.
+func (e *Engine) RecordEvent(ctx context.Context, c Call, id abide.SubjectID, anchor, ref string, at time.Time) error {
+	request := []any{anchor, ref, at}
+	_, err := update(ctx, e, c, opEvent, id, everything, request, func(ch *change) (struct{}, error) {
+		return struct{}{}, ch.recordEvent(anchor, ref, at)
+	})
+	return err
+}
+
+func (ch *change) recordEvent(anchor, ref string, at time.Time) error {
+	e := ch.engine
+	if !reported(ch.policy(), anchor) {
+		return invalid("unknown_fact", "no service of the policy reports this fact", "name it in reports of a service", "anchor")
+	}
+	if at.IsZero() {
+		at = ch.now
+	}
+	at = at.UTC().Truncate(time.Microsecond)
+	events := slices.DeleteFunc(slices.Clone(ch.facts.Events), func(ev policy.Event) bool { return ev.Anchor == anchor && ev.Ref == ref })
+	ch.facts.Events = append(events, policy.Event{Anchor: anchor, Ref: ref, At: at})
+	// In the clear stands which fact, when, and a keyed hash of which one.
+	opaque, err := e.vault.RequestDigest([]byte("event\x00" + ch.id.String() + "\x00" + anchor + "\x00" + ref))
+	if err != nil {
+		return storageError(err)
+	}
+	ch.Facts = append(ch.Facts, storage.FactRow{Anchor: anchor, Event: encode(opaque[:12]), At: at})
+	if err := ch.rearm(); err != nil {
+		return err
+	}
+	p := partOf(ch.call)
+	p.Ref, p.Note = ref, anchor
+	ch.log(p, e.envelope(ch.call, audit.EventReported))
+	return nil
+}
+
+// reported reports whether a service of the policy reports the fact.
+func reported(p *policy.Policy, anchor string) bool {
+	for _, svc := range p.Set().Services {
+		for _, r := range svc.Reports {
+			if r.Name == anchor {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rearm computes the deadlines of all loaded items anew, after the facts they
+// wait for changed. Reads compute deadlines live; the stored ones are what the
+// sweep looks for.
+func (ch *change) rearm() error {
+	next := time.Time{}
+	for i := range ch.items {
+		it := ch.items[i]
+		if !isPseudo(it.Category) {
+			r, err := ch.engine.vault.OpenItem(ch.keys, &it)
+			if err != nil {
+				return err
+			}
+			o := opened{&it, r}
+			due, _, _ := ch.policy().Deadline(it.Category, o.fact(), &ch.facts)
+			if !due.Equal(it.Due) {
+				it.Due = due
+				ch.PutItems = append(ch.PutItems, it)
+			}
+		}
+		next = sooner(next, it.Due)
+	}
+	ch.Row.NextDue = next
+	return nil
+}
+
+// sooner returns the earlier of two deadlines; zero is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/storage"
+)
+
+const recordFinding = "finding"
+
+// The codes of findings.
+const (
+	// FindingSourceMustStop: something still writes for a service that the
+	// person left (CLAUSES C04). Name is the service.
+	FindingSourceMustStop = "source_must_stop"
+)
+
+// findings counts, by day, what someone at the company should look into. The
+// refusals behind it are on record one by one; this is the to-do list, so it
+// is gathered in memory and written once a second, not once per event.
+type findings struct {
+	mu  sync.Mutex
+	new map[findingKey]*Finding
+}
+
+type findingKey struct{ code, name, day string }
+
+func (k findingKey) record() string { return k.day + "|" + k.code + "|" + k.name }
+
+// raise counts a finding. The name is one of the policy's, never a value.
+func (e *Engine) raise(code, name string) {
+	now := e.now()
+	k := findingKey{code, name, now.Format(time.DateOnly)}
+	e.findings.mu.Lock()
+	defer e.findings.mu.Unlock()
+	if e.findings.new == nil {
+		e.findings.new = map[findingKey]*Finding{}
+	}
+	f := e.findings.new[k]
+	if f == nil {
+		f = &Finding{Code: code, Name: name, Day: k.day}
+		e.findings.new[k] = f
+	}
+	f.Count++
+	f.Last = now
+	e.metrics.finding(code)
+}
+
+// flushFindings adds what was gathered to the store's counts.
+func (e *Engine) flushFindings(ctx context.Context) error {
+	e.findings.mu.Lock()
+	gathered := e.findings.new
+	e.findings.new = nil
+	e.findings.mu.Unlock()
+	if len(gathered) == 0 {
+		return nil
+	}
+	stored, err := e.recordsByName(ctx, recordFinding)
+	for k, f := range gathered {
+		if err == nil {
+			err = e.addFinding(ctx, k, *f, stored)
+		}
+		if err != nil {
+			e.keepFinding(k, f)
+		}
+	}
+	return err
+}
+
+func (e *Engine) addFinding(ctx context.Context, k findingKey, f Finding, stored map[string]storage.Record) error {
+	for range 5 {
+		total, r := f, storage.Record{Kind: recordFinding, Name: k.record(), Version: 1, At: f.Last}
+		if old, ok := stored[k.record()]; ok {
+			var was Finding
+			if err := json.Unmarshal(old.Body, &was); err != nil {
+				return storageError(err)
+			}
+			total.Count += was.Count
+			if was.Last.After(total.Last) {
+				total.Last = was.Last
+			}
+			r.Expect, r.Version = old.Version, old.Version+1
+		}
+		var err error
+		if r.Body, err = json.Marshal(total); err != nil {
+			return storageError(err)
+		}
+		if err = e.store.PutRecord(ctx, &r); !errors.Is(err, storage.ErrConflict) {
+			return storageError(err)
+		}
+		if stored, err = e.recordsByName(ctx, recordFinding); err != nil {
+			return err
+		}
+	}
+	return storageError(storage.ErrConflict)
+}
+
+// keepFinding puts back what could not be written.
+func (e *Engine) keepFinding(k findingKey, f *Finding) {
+	e.findings.mu.Lock()
+	defer e.findings.mu.Unlock()
+	if e.findings.new == nil {
+		e.findings.new = map[findingKey]*Finding{}
+	}
+	if later := e.findings.new[k]; later != nil {
+		later.Count += f.Count
+		return
+	}
+	e.findings.new[k] = f
+}
+
+// Findings lists what someone should look into, newest day first.
+func (e *Engine) Findings(ctx context.Context, c Call) ([]Finding, error) {
+	if err := authorise(c, opFindings, abide.SubjectID{}); err != nil {
+		return nil, err
+	}
+	if err := e.flushFindings(ctx); err != nil {
+		return nil, err
+	}
+	rows, err := e.store.Records(ctx, recordFinding)
+	if err != nil {
+		return nil, storageError(err)
+	}
+	out := make([]Finding, 0, len(rows))
+	for _, r := range rows {
+		var f Finding
+		if err := json.Unmarshal(r.Body, &f); err != nil {
+			return nil, storageError(err)
+		}
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b Finding) int { return b.Last.Compare(a.Last) })
+	return out, nil
+}
+
+func (e *Engine) recordsByName(ctx context.Context, kind string) (map[string]storage.Record, error) {
+	rows, err := e.store.Records(ctx, kind)
+	if err != nil {
+		return nil, storageError(err)
+	}
+	out := make(map[string]storage.Record, len(rows))
+	for _, r := range rows {
+		out[r.Name] = r
+	}
+	return out, nil
+}

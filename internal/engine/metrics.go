@@ -1,0 +1,64 @@
+package engine
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics counts what the engine does. Labels are names of the policy and of
+// use cases, never anything about a person. A nil registerer keeps none.
+type metrics struct {
+	decisions *prometheus.CounterVec
+	changes   *prometheus.CounterVec
+	conflicts prometheus.Counter
+	looks     prometheus.Counter
+	batches   prometheus.Histogram
+	refused   prometheus.Counter
+	findings  *prometheus.CounterVec
+	erasures  *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "abide_decisions_total", Help: "Decisions by act and effect.",
+		}, []string{"act", "effect"}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "abide_changes_total", Help: "Changes of subjects by use case and outcome.",
+		}, []string{"operation", "outcome"}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "abide_change_conflicts_total", Help: "Changes built again because another came first.",
+		}),
+		looks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "abide_looks_recorded_total", Help: "Looks, refusals and decisions made durable.",
+		}),
+		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "abide_spool_batch_looks", Help: "Looks made durable together.",
+			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "abide_spool_failures_total", Help: "Times the store did not take a batch of looks.",
+		}),
+		findings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "abide_findings_total", Help: "Findings raised by code.",
+		}, []string{"code"}),
+		erasures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "abide_erasure_steps_total", Help: "Steps of erasures completed.",
+		}, []string{"step"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.decisions, m.changes, m.conflicts, m.looks, m.batches, m.refused, m.findings, m.erasures)
+	}
+	return m
+}
+
+func (m *metrics) decided(act, effect string) { m.decisions.WithLabelValues(act, effect).Inc() }
+func (m *metrics) changed(op operation, result string) {
+	m.changes.WithLabelValues(string(op), result).Inc()
+}
+func (m *metrics) conflict()           { m.conflicts.Inc() }
+func (m *metrics) spoolFailed()        { m.refused.Inc() }
+func (m *metrics) finding(code string) { m.findings.WithLabelValues(code).Inc() }
+func (m *metrics) erasure(step string) { m.erasures.WithLabelValues(step).Inc() }
+
+func (m *metrics) spooled(n int) {
+	m.looks.Add(float64(n))
+	m.batches.Observe(float64(n))
+}

@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/vault"
+	"github.com/abide-privacy/abide/policy"
+)
+
+// A two-party item (a message, a contact) belongs to both: each party has a
+// copy under its own key, with the same item id, so that one erasing theirs
+// leaves the other's. No transaction spans two subjects. Before the first copy
+// is written, a note of what is to be copied is made durable; after the second,
+// it goes. Whoever finds the note finishes the copy, which may be repeated.
+const (
+	recordCopy = "copy"
+	// copyGrace is how long a note is left to the process that made it.
+	copyGrace = time.Minute
+)
+
+// copyNote says that items of one subject are to be copied to another. It is
+// sealed: it links two people.
+type copyNote struct {
+	From   abide.SubjectID `json:"from"`
+	To     abide.SubjectID `json:"to"`
+	Items  []ItemRef       `json:"items"`
+	Source string          `json:"source,omitempty"`
+}
+
+// collectForBoth takes in two-party items for both parties.
+func (e *Engine) collectForBoth(ctx context.Context, c Call, req Collect) (Collected, error) {
+	if err := authorise(c, opCollect, req.Subject); err != nil {
+		return Collected{}, err
+	}
+	ids, err := e.shared(ctx, c, &req)
+	if err != nil {
+		return Collected{}, err
+	}
+	note := copyNote{From: req.Subject, To: req.Other, Source: req.Source}
+	for _, cat := range slices.Sorted(maps.Keys(ids)) {
+		note.Items = append(note.Items, ItemRef{Category: cat, ID: ids[cat]})
+	}
+	name := abide.NewSubjectID(e.now()).String()
+	if err := e.putNote(ctx, name, note); err != nil {
+		return Collected{}, err
+	}
+	got, err := e.collect(ctx, c, req, ids)
+	if err != nil {
+		// An unknown outcome leaves the note, and whoever finds it finds out.
+		if abide.ErrorCode(err) != abide.CodeOutcomeUnknown {
+			err = errors.Join(err, storageError(e.store.DropRecord(context.WithoutCancel(ctx), recordCopy, name)))
+		}
+		return Collected{}, firstError(err)
+	}
+	// A retry under the same idempotency key wrote nothing new: the items are
+	// those of the first try.
+	note.Items = slices.DeleteFunc(slices.Clone(got.Items), func(r ItemRef) bool { _, ok := ids[r.Category]; return !ok })
+	if err := e.copyItems(ctx, note); err != nil {
+		return Collected{}, err
+	}
+	if err := e.store.DropRecord(context.WithoutCancel(ctx), recordCopy, name); err != nil {
+		e.log.Warn("note of a two-party copy not dropped yet", "error", err.Error())
+	}
+	return got, nil
+}
+
+// firstError keeps the caller's error in front of what cleaning up met.
+func firstError(err error) error {
+	var known *abide.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return err
+}
+
+// shared picks ids for the two-party items of a request, after asking whether
+// the other party's copy may be kept: if not, nothing is written at all.
+func (e *Engine) shared(ctx context.Context, c Call, req *Collect) (map[abide.Category]abide.SubjectID, error) {
+	s, err := e.load(ctx, req.Other, storage.Want{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	switch {
+	case !s.active():
+		return nil, erasedError()
+	case s.force == nil:
+		return nil, noPolicy()
+	}
+	ids := map[abide.Category]abide.SubjectID{}
+	for name, raw := range req.Items {
+		cat, ok := s.policy().Category(name)
+		if !ok || !cat.TwoParty {
+			continue
+		}
+		var list []json.RawMessage
+		if cat.Many && json.Unmarshal(raw, &list) == nil && len(list) != 1 {
+			return nil, invalid("one_at_a_time", "of a two-party category, one value is taken in at a time", "send one value", string(name))
+		}
+		ids[name] = abide.NewSubjectID(s.now)
+	}
+	if len(ids) == 0 {
+		return nil, invalid("no_second_party", "none of these categories has a second party", "leave other out", "other")
+	}
+	reg, err := e.registerFor(ctx, c.Actor, "")
+	if err != nil {
+		return nil, err
+	}
+	r := &policy.Request{Actor: c.Actor, Act: abide.ActCollect, Categories: slices.Sorted(maps.Keys(ids)), Source: req.Source, At: s.now}
+	d := decideAny(s.policy(), &s.facts, reg, r, purposesOf(s.policy(), req))
+	if !d.Allowed() {
+		return nil, e.refuse(ctx, c, s, s.id, r, partOf(c), d)
+	}
+	return ids, nil
+}
+
+func (e *Engine) putNote(ctx context.Context, name string, n copyNote) error {
+	plain, err := json.Marshal(n)
+	if err != nil {
+		return storageError(err)
+	}
+	sealed, err := e.vault.Keyring().SealSystem(plain, []byte(recordCopy+"\x00"+name))
+	if err != nil {
+		return storageError(err)
+	}
+	return storageError(e.store.PutRecord(ctx, &storage.Record{Kind: recordCopy, Name: name, Version: 1, Body: sealed, At: e.now()}))
+}
+
+// copyItems gives the other party its copies of items that the first holds.
+// Items that the first party does not hold were never written, or are gone;
+// copies that the other holds are left as they are.
+func (e *Engine) copyItems(ctx context.Context, n copyNote) error {
+	var cats []abide.Category
+	for _, r := range n.Items {
+		cats = append(cats, r.Category)
+	}
+	from, err := e.load(ctx, n.From, storage.Want{Items: cats})
+	if isNotFoundError(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	if !from.active() {
+		return nil
+	}
+	records := map[ItemRef]*vault.Record{}
+	for _, c := range slices.Compact(slices.Sorted(slices.Values(cats))) {
+		items, err := e.open(from, c)
+		if err != nil {
+			return err
+		}
+		for _, o := range items {
+			records[ItemRef{c, o.item.ID}] = o.record
+		}
+	}
+	system := Call{Actor: abide.Actor{Kind: abide.ActorSystem, Name: "abide"}}
+	want := func(*policy.Policy) storage.Want { return storage.Want{Items: cats} }
+	_, err = update(ctx, e, system, opCollect, n.To, want, nil, func(ch *change) (struct{}, error) {
+		return struct{}{}, ch.copyFrom(n, records)
+	})
+	if code := abide.ErrorCode(err); code == abide.CodeErased || code == abide.CodeNotFound {
+		return nil // the other party is gone, and needs no copy
+	}
+	return err
+}
+
+func (ch *change) copyFrom(n copyNote, records map[ItemRef]*vault.Record) error {
+	var logged []audit.Item
+	for _, ref := range n.Items {
+		rec := records[ref]
+		held := slices.ContainsFunc(ch.items, func(it storage.Item) bool { return it.Category == ref.Category && it.ID == ref.ID })
+		if rec == nil || held {
+			continue
+		}
+		mine := *rec
+		mine.Other = n.From
+		it := storage.Item{Category: ref.Category, ID: ref.ID, Version: 1, Compartment: storage.Live}
+		fact := opened{&it, &mine}.fact()
+		if _, _, law := ch.policy().LawGround(ref.Category, fact, &ch.facts); law {
+			it.Compartment = storage.Law
+		}
+		it.Due, _, _ = ch.policy().Deadline(ref.Category, fact, &ch.facts)
+		if err := ch.engine.vault.SealItem(ch.keys, &it, &mine); err != nil {
+			return storageError(err)
+		}
+		ch.PutItems = append(ch.PutItems, it)
+		ch.Row.NextDue = sooner(ch.Row.NextDue, it.Due)
+		logged = append(logged, audit.Item{Category: it.Category, ID: it.ID, Version: 1, Digest: vault.Digest(it.Sealed)})
+	}
+	if len(logged) == 0 {
+		return nil
+	}
+	p := partOf(ch.call)
+	p.Items, p.Source, p.Other = logged, n.Source, n.From
+	env := ch.engine.envelope(ch.call, audit.Collected)
+	env.Act, env.Policy = abide.ActCollect.String(), ch.policy().Version()
+	ch.log(p, env)
+	return nil
+}
+
+// resumeCopies finishes the copies that a process left half done.
+func (e *Engine) resumeCopies(ctx context.Context) error {
+	rows, err := e.store.Records(ctx, recordCopy)
+	if err != nil {
+		return storageError(err)
+	}
+	for _, r := range rows {
+		if e.now().Sub(r.At) < copyGrace {
+			continue
+		}
+		plain, err := e.vault.Keyring().OpenSystem(r.Body, []byte(recordCopy+"\x00"+r.Name))
+		if err != nil {
+			return err
+		}
+		var n copyNote
+		if err := json.Unmarshal(plain, &n); err != nil {
+			return storageError(err)
+		}
+		if err := e.copyItems(ctx, n); err != nil {
+			return err
+		}
+		if err := e.store.DropRecord(ctx, recordCopy, r.Name); err != nil && !isNotFound(err) {
+			return storageError(err)
+		}
+	}
+	return nil
+}
