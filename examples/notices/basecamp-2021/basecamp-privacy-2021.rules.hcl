@@ -16,15 +16,14 @@ bind "identity--access" {
   data "account" {
     name    = "name"
     email   = { words = "email address", format = email, find = unique }
-    company = ["company name", "company"]
-    picture = ["profile picture", "picture"]
+    company = "company name"
+    picture = "profile picture"
   }
   purpose "account" {
     words   = ["personalize your new account", "essential information"]
     uses    = [account.name, account.email, account.company, account.picture]
     basis   = contract
     keep    = account.cancelled + 60 * days
-    at_most = obtained + 30 * years
   }
   purpose "marketing_statements" {
     words = "marketing statements"
@@ -57,7 +56,6 @@ bind "billing-information" {
     uses    = [billing.card, billing.address, billing.digits, billing.payment]
     basis   = contract
     keep    = account.cancelled + 60 * days
-    at_most = obtained + 30 * years
   }
   recipient "payment_processor" {
     words    = "payment processor"
@@ -83,7 +81,6 @@ bind "geolocation-data" {
     uses    = [access.address, access.login]
     basis   = legitimate_interest
     keep    = account.cancelled
-    at_most = obtained + 30 * years
   }
 }
 
@@ -114,6 +111,7 @@ bind "website-interactions" {
 
 bind "anti-bot-assessments" {
   text = "sha256:4da116047576a0a5952fab825c5760fedc2138712ee44637b0c9dfacefb7c7e4"
+  suppress = [{ code = prose_not_in_rules, name = subprocessors, reason = "the subprocessor meant here is the CAPTCHA service" }]
   data "behaviour" {
     stay  = "how long the visitor has been on the app"
     mouse = "mouse movements"
@@ -122,10 +120,9 @@ bind "anti-bot-assessments" {
     words = ["spam protection", "anti-spam mitigation"]
     uses  = [access.address, behaviour.stay, behaviour.mouse]
     basis = legitimate_interest
-    keep  = obtained + 100 * years
   }
   recipient "captcha" {
-    words    = ["CAPTCHA service", "subprocessor"]
+    words    = "CAPTCHA service"
     class    = processor
     gets     = { antispam = [access.address, behaviour.stay, behaviour.mouse] }
     contract = { covers = residence, lapse = closes }
@@ -142,7 +139,6 @@ bind "cookies-and-do-not-track" {
     words = "make it easier for you to use our applications"
     uses  = [cookie.login, cookie.preferences]
     basis = legitimate_interest
-    keep  = obtained + 24 * months
   }
   tracker "first party" {
     cookie = { purpose = convenience, sees = [cookie.login, cookie.preferences], after = load }
@@ -158,10 +154,14 @@ bind "voluntary-correspondence" {
   }
   purpose "help" {
     words   = "ask for help"
-    uses    = [letters.correspondence, letters.surveys, account.email]
+    uses    = [letters.correspondence, account.email]
     basis   = contract
     keep    = account.cancelled
-    at_most = obtained + 30 * years
+  }
+  purpose "volunteered" {
+    words = "information you volunteer"
+    uses  = [letters.surveys]
+    basis = consent
   }
   purpose "interviews" {
     words = "customer interviews"
@@ -202,12 +202,13 @@ bind "how-we-approach-mobile-app-permissions" {
 
 bind "when-we-access-or-share-your-information" {
   text = "sha256:1d5e3ca2ce6abaf760e47966342286aeab3ffb018d72fcb64243e0473f5cc4d8"
-  recipient "third_parties" {
+  recipient "subprocessors" {
     words    = ["third-party services", "subprocessors"]
     class    = processor
     members  = register
     contract = { covers = residence, lapse = closes }
   }
+  suppress = [{ code = prose_not_in_rules, name = billing.address, reason = "what a tax audit may see; the scope of its order opens it" }]
   recipient "authorities" {
     words = ["appropriate authorities", "law enforcement authorities", "government authority", "tax authority"]
     class = authority
@@ -259,6 +260,7 @@ bind "eu-us-and-swiss-us-privacy-shield-policy" {
 
 bind "we-comply-with-the-frameworks-for-eu-uk-and-swiss-data-that-are-transferred-into-the-united-states" {
   text = "sha256:911f1dddab70bef39c19bcc59d40bef71e7f6521495588563d020ca40c6f9690"
+  suppress = [{ code = prose_not_in_rules, name = authorities, reason = "bound under #when-we-access-or-share-your-information" }]
   never "sale of transferred data" { give = { what = any, against = value } }
 }
 

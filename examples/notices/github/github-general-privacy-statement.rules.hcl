@@ -18,7 +18,7 @@ bind "from-you" {
     deals    = { words = "transaction information", many = true }
   }
   data "content" {
-    files    = { words = ["user content and files", "code", "inputs", "text", "documents", "images", "multimedia files"], many = true }
+    files    = { words = ["user content and files"], many = true }
     feedback = { words = ["feedback", "feedback data"], many = true }
   }
   data "profile" {
@@ -42,7 +42,6 @@ bind "automatically" {
     referrer = "referring site"
     pages    = { words = "pages viewed", many = true }
     clicks   = { words = ["links clicked", "link clicks"], many = true }
-    opens    = { words = "opens", many = true }
   }
 }
 
@@ -56,7 +55,6 @@ bind "processing-purposes-how-we-use-your-personal-data" {
     uses    = [usage.address, inferred.place]
     basis   = legitimate_interest
     keep    = account.closed
-    at_most = obtained + 30 * years
   }
 }
 
@@ -123,7 +121,7 @@ bind "how-do-we-and-our-partners-use-cookies-and-similar-technologies" {
     settings = ["preferences and settings", "language preferences"]
     pages    = { words = "pages you visit", many = true }
     links    = { words = "links you click on", many = true }
-    ids      = { words = "identifiers", many = true }
+    ids      = { words = "usage information", many = true }
   }
   purpose "website_functions" {
     words = "essential website functions"
@@ -166,4 +164,99 @@ bind "shine-the-light-act" {
 bind "nevada" {
   text = "sha256:79d8d9d228ae801ef252c3a2c440ce8481e3cadf2df5ae67edf079df7beca9ed"
   never "sale of covered information" { give = { what = any, against = value } }
+}
+
+bind "github-privacy-statement" {
+  text        = "sha256:ec68230fdac974b88fb3263ba37784af8759e7349a756e240eb387e6abff029e"
+  informative = "an introduction"
+}
+
+bind "end-user-notice-organization-provided-github-accounts" {
+  text        = "sha256:d5262d7b5b5a181394c1ca189dd9fe57422b0251284acdae80d915f9ff9e1238"
+  informative = "says when somebody else is the controller"
+}
+
+bind "third-party-access-and-data-protection" {
+  text        = "sha256:5e50c3feb4745041c603c3e3e184c2daa91bcf7ef020f47f99530d1dc25ce27f"
+  informative = "points at the statements of others"
+}
+
+bind "personal-data-we-collect" {
+  text        = "sha256:b8037d29f3e609c3360564756b4db5ebff8c8d21ac1cf98e96bc86481f85fed8"
+  informative = "an introduction to the headings below it"
+}
+
+bind "from-third-parties" {
+  text        = "sha256:d10409f907ac93bcbebccf8b6d29ba5af5fedba8292edb32e738aee67424eb0e"
+  informative = "names sources, and no data that a rule could name apart from those above"
+}
+
+bind "lawful-bases-for-processing-personal-data-applicable-to-eea-and-uk-end-users" {
+  text        = "sha256:73e5c2a2452df78bc418cad428279abbd26ef0c7c5cb7bf4c6362d68b4a96708"
+  informative = "lists legal bases without saying which serves which purpose"
+}
+
+bind "your-privacy-rights" {
+  text        = "sha256:a1a68a44a0288e597586bcdb74c3aa793f9c0ec920b2eefb6f0876e55e05bd03"
+  informative = "rights that law gives and a desk carries out"
+}
+
+bind "international-data-transfers" {
+  text        = "sha256:e86831d87d6202fbb6b5e7074e366caa02deadb7d3a8fe26c8273da920431921"
+  informative = "names the legal instruments of a transfer; contracts are facts of the register"
+}
+
+bind "data-privacy-framework-dpf" {
+  text        = "sha256:0cc75043d49943ce4f61977aae0ec76180d366eb52a153766c57b9a2621151ce"
+  informative = "a certification"
+}
+
+bind "dispute-resolution-process" {
+  text        = "sha256:ebbbdf5031c8c133afbbfe761a10f8318cda2b0161cec81cc3fb0c60852600b6"
+  informative = "where to complain"
+}
+
+bind "government-enforcement" {
+  text        = "sha256:70174f6c60db1d11805c674d38fd3593fa98008b820f71273ea06faea2698180"
+  informative = "who supervises"
+}
+
+bind "contact-us" {
+  text        = "sha256:cfbe1e8b89000f140af6bc00f817b58be42c8a1201d533a2161b088d2360167f"
+  informative = "addresses"
+}
+
+bind "changes-to-our-privacy-statement" {
+  text        = "sha256:51fd703f457b8c6d4bdc97002afeee79fdfc4fc586306d888a94d15912d810a1"
+  informative = "how the notice itself changes"
+}
+
+bind "translations" {
+  text        = "sha256:6077364fe7ea451ebf9dc9777f68a915becf4210e69c66a3b67dd4869bb2640b"
+  informative = "which language counts"
+}
+
+bind "us-state-specific-information" {
+  text        = "sha256:812d5afa3036faf961fd49b1867c01936486e4b6605513bb45665457d5fa7b6d"
+  informative = "an introduction to the headings below it"
+}
+
+bind "privacy-rights" {
+  text        = "sha256:01dfdb00b446c5a1bfb8f6fabe133610bd0655c72d27198b6bf3f1fe529b8fb7"
+  informative = "rights that law gives and a desk carries out"
+}
+
+bind "exercising-your-privacy-rights" {
+  text        = "sha256:e81f096b2259baad09867182a257cce8edacac42ff44b606ecd9784deb61b986"
+  informative = "how to write to the desk"
+}
+
+bind "removal-of-content" {
+  text        = "sha256:9e90a65e6c5c48a0c59d79dfb415b7918f9cb1ae0ee77691772909dff6f7f31d"
+  informative = "a right that law gives and a desk carries out"
+}
+
+bind "coloradoconnecticutvirginia" {
+  text        = "sha256:b065b0adc4497593702a93d7def7b95e89d51978ed87ec0c2e911633b64e55f1"
+  informative = "rights that law gives and a desk carries out"
 }
