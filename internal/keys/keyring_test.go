@@ -227,6 +227,37 @@ func TestFileIsNeverOverwrittenOrShared(t *testing.T) {
 	}
 }
 
+// Two processes that create the same ring at once must not both believe in
+// theirs: what one of them sealed could never be opened.
+func TestOneOfManyCreatesWins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keyring.json")
+	type result struct {
+		ring *keys.Keyring
+		err  error
+	}
+	results := make(chan result)
+	for range 8 {
+		go func() {
+			ring, err := keys.Create(path)
+			results <- result{ring, err}
+		}()
+	}
+	var winner *keys.Keyring
+	for range 8 {
+		switch r := <-results; {
+		case r.err == nil && winner != nil:
+			t.Error("two creates succeeded")
+		case r.err == nil:
+			winner = r.ring
+		case !errors.Is(r.err, fs.ErrExist):
+			t.Error(r.err)
+		}
+	}
+	if winner == nil || reopen(t, path).Store() != winner.Store() {
+		t.Error("the file is not the winner's")
+	}
+}
+
 func TestBrokenFileIsRefused(t *testing.T) {
 	_, path := create(t)
 	raw, err := os.ReadFile(path)
