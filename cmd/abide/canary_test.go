@@ -228,4 +228,3 @@ func sealedBytes(t *testing.T, dir, id string) map[string][]byte {
 	}
 	return out
 }
-

@@ -17,7 +17,6 @@ import (
 	"github.com/abide-privacy/abide/examples"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/site"
-	"github.com/abide-privacy/abide/policy/diag"
 )
 
 // demoPeople is how many people the demo makes up.
@@ -36,7 +35,7 @@ func (m *Main) prepareDemo(ctx context.Context, e *engine.Engine, tokensFile str
 	res, _, err := e.Publish(ctx, localCaller(), examples.Shop())
 	if err != nil {
 		if res != nil {
-			diag.Terminal(m.Stderr, res.Files, res.Diagnostics, m.colour(m.Stderr))
+			m.findings(res)
 		}
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (m *Main) checked(dir string) (*load.Result, error) {
 		return nil, err
 	}
 	if res.Policy == nil || res.Diagnostics.HasErrors() {
-		diag.Terminal(m.Stderr, res.Files, res.Diagnostics, m.colour(m.Stderr))
+		m.findings(res)
 		return nil, quiet{exitFailed}
 	}
 	return res, nil
@@ -114,6 +114,7 @@ func (m *Main) policySay() *cobra.Command {
 
 func (m *Main) policyRender() *cobra.Command {
 	var format, out, document, language string
+	var rules, withExamples bool
 	cmd := &cobra.Command{
 		Use: "render DIR", Short: "Render the policy as the page or the text to publish", Args: cobra.ExactArgs(1),
 		Example: "  abide policy render examples/shop/policy --out privacy.html",
@@ -122,13 +123,12 @@ func (m *Main) policyRender() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := render.Options{Document: abide.DocumentName(document), AcceptLanguage: language}
+			o := render.Options{Files: res.Files, Document: abide.DocumentName(document), Language: language, Rules: rules, Examples: withExamples}
 			return m.writeTo(out, func(w io.Writer) error {
 				if format == "text" {
-					return render.Text(w, res.Set, res.Policy, res.Files, o)
+					return render.Text(w, res.Set, res.Policy, o)
 				}
-				_, err := render.HTML(w, res.Set, res.Policy, res.Files, o)
-				return err
+				return render.HTML(w, res.Set, res.Policy, o)
 			})
 		},
 	}
@@ -136,6 +136,8 @@ func (m *Main) policyRender() *cobra.Command {
 	cmd.Flags().StringVarP(&out, "out", "o", "-", "file to write; - is standard output")
 	cmd.Flags().StringVar(&document, "document", "", "document to render; the first if left out")
 	cmd.Flags().StringVar(&language, "language", "", "language, where the policy has several")
+	cmd.Flags().BoolVar(&rules, "rules", true, "show beside each clause which rules enforce it")
+	cmd.Flags().BoolVar(&withExamples, "examples", false, "print the policy's example cases")
 	return cmd
 }
 

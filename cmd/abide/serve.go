@@ -18,7 +18,6 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/api"
-	"github.com/abide-privacy/abide/policy/diag"
 )
 
 type serveFlags struct {
@@ -114,7 +113,7 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 func (m *Main) publishAtStart(ctx context.Context, st *opened, dir string) error {
 	res, info, err := st.engine.Publish(ctx, localCaller(), os.DirFS(dir))
 	if res != nil && (err != nil || len(res.Diagnostics) > 0) {
-		diag.Terminal(m.Stderr, res.Files, res.Diagnostics, m.colour(m.Stderr))
+		m.findings(res)
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy/render"
+	"github.com/abide-privacy/abide/policy/rule"
 )
 
 // notice serves the published policy: the same files whose rules run. HTML for
@@ -21,19 +23,20 @@ func (s *server) notice(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err)
 		return
 	}
-	opts := render.Options{
-		Document:       abide.DocumentName(r.PathValue("document")),
-		AcceptLanguage: r.Header.Get("Accept-Language"),
-		Published:      info.Published,
-		Base:           "/policy",
+	o := render.Options{
+		Files:     res.Files,
+		Document:  abide.DocumentName(r.PathValue("document")),
+		Published: info.Published,
+		Rules:     true,
+		Link:      func(d *rule.Document) string { return "/policy/" + url.PathEscape(string(d.Name)) },
 	}
+	o.Language = render.Choose(res.Set, o.Document, r.Header.Get("Accept-Language"))
 	var page bytes.Buffer
 	if wantsText(r) {
-		err = render.Text(&page, res.Set, res.Policy, res.Files, opts)
+		err = render.Text(&page, res.Set, res.Policy, o)
 	} else {
-		var csp string
-		csp, err = render.HTML(&page, res.Set, res.Policy, res.Files, opts)
-		w.Header().Set("Content-Security-Policy", csp)
+		err = render.HTML(&page, res.Set, res.Policy, o)
+		w.Header().Set("Content-Security-Policy", render.CSP(o))
 	}
 	if err != nil {
 		writeProblem(w, err)

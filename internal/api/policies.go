@@ -44,7 +44,7 @@ type publishedPolicy = engine.PublishInfo
 type purposeSummary struct {
 	Name   abide.Purpose `json:"name"`
 	Clause string        `json:"clause"`
-	Terms  string        `json:"terms" doc:"Digest of what a person agrees to, where no place says otherwise"`
+	Terms  []string      `json:"terms" doc:"Digests of what a person agrees to; more than one where places differ"`
 }
 
 type categorySummary struct {
@@ -161,7 +161,7 @@ func folder(files map[string]string) (fs.FS, error) {
 
 func report(files *diag.Files, list diag.List, p *policy.Policy) policyReport {
 	var text bytes.Buffer
-	diag.Terminal(&text, files, list, false)
+	_ = diag.Terminal(&text, files, list, false) // a buffer takes everything
 	out := policyReport{Publishable: !list.HasErrors(), Diagnostics: list, Text: text.String()}
 	if p != nil {
 		out.Version = p.Version()
@@ -171,16 +171,16 @@ func report(files *diag.Files, list diag.List, p *policy.Policy) policyReport {
 
 func summary(p *policy.Policy, versions []engine.PublishInfo) policySummary {
 	out := policySummary{Version: p.Version(), Published: versions}
+	digests := map[abide.Purpose][]string{}
+	for _, t := range p.AllTerms() {
+		digests[t.Purpose] = append(digests[t.Purpose], t.Digest())
+	}
 	set := p.Set()
 	for _, d := range set.Documents {
 		out.Documents = append(out.Documents, string(d.Name))
 	}
 	for _, r := range set.Purposes {
-		terms := ""
-		if t, ok := p.DefaultTerms(r.Name); ok {
-			terms = t.Digest()
-		}
-		out.Purposes = append(out.Purposes, purposeSummary{Name: r.Name, Clause: r.Clause.FullID(), Terms: terms})
+		out.Purposes = append(out.Purposes, purposeSummary{Name: r.Name, Clause: r.Clause.FullID(), Terms: digests[r.Name]})
 	}
 	for _, g := range set.Groups {
 		for _, c := range g.Categories {
