@@ -11,7 +11,7 @@ import (
 func (c *compiler) purposes() {
 	for _, pu := range c.allPurposes() {
 		r := pu.Rule
-		uses, contacts, chosen := c.usable(r.At, r.Uses), c.usable(r.At, r.Contacts), c.usable(r.At, r.ChosenBy)
+		uses, contacts, chosen := c.categorySet(r.At, r.Uses, false), c.ofPerson(r.At, r.Contacts), c.ofPerson(r.At, r.ChosenBy)
 		pu.Uses, pu.Contacts, pu.ChosenBy = c.list(uses), c.list(contacts), c.list(chosen)
 		for _, t := range r.Topics {
 			pu.Topics = append(pu.Topics, abide.Topic(t.Name))
@@ -35,14 +35,14 @@ func (c *compiler) purposes() {
 	}
 }
 
-// usable resolves the categories a purpose uses. Data about nobody is never
-// used for a person.
-func (c *compiler) usable(at rule.At, refs []rule.Ref) bitset {
+// ofPerson resolves categories that belong to one person. Data about nobody
+// may be used, as counts, but nobody can be contacted or chosen by it.
+func (c *compiler) ofPerson(at rule.At, refs []rule.Ref) bitset {
 	set := c.categorySet(at, refs, false)
 	for _, r := range refs {
 		cat, ok := c.p.Category(abide.Category(r.Name))
 		if ok && cat.nobody {
-			d := c.report(diag.CategoryOfNobody, at, r.Span, r.Name, "%s is counted and never kept, so no purpose can use it", r.Name)
+			d := c.report(diag.CategoryOfNobody, at, r.Span, r.Name, "%s is counted and never kept, so it belongs to no person", r.Name)
 			d.Other = &diag.Place{Span: cat.Span, Label: "counted here"}
 		}
 	}
@@ -86,7 +86,7 @@ func (c *compiler) gets(r *Recipient, g rule.Gets) {
 		c.unknown("purpose", r.Rule.At, g.Purpose, c.purposeNames())
 		return
 	}
-	set := c.categorySet(r.Rule.At, g.Categories, false)
+	set := c.ofPerson(r.Rule.At, g.Categories)
 	for _, ref := range g.Categories {
 		cat, ok := c.p.Category(abide.Category(ref.Name))
 		if ok && !pu.covers.all.has(cat.id) {

@@ -30,6 +30,9 @@ import (
 func (p *Policy) Decide(f *Facts, reg *Register, req *Request) abide.Decision {
 	j := judge{p: p, f: f, reg: reg, req: req}
 	if !j.names() {
+		if j.aboutNobody() {
+			return abide.Decision{Effect: abide.Permit, Permitted: req.Categories, Reasons: nobodyAsked, PolicyVersion: p.version}
+		}
 		return j.deny()
 	}
 	j.never()
@@ -64,6 +67,7 @@ type judge struct {
 	order   *order // a legal request that holds
 	v       *variant
 	reasons []abide.Reason
+	nobody  bool         // there is no person, and all names are known
 	whole   bool         // a reason concerns the whole request
 	denied  uint64       // the first categories, bit by position
 	beyond  map[int]bool // those after them
@@ -164,6 +168,7 @@ func (j *judge) names() bool {
 		}
 	}
 	if j.f == nil {
+		j.nobody = j.pu != nil && len(j.reasons) == 0
 		j.refuse(abide.DenyNobodyKnown, "", abide.Span{}, "Nothing is known of the person, so nothing is permitted.")
 	}
 	if j.pu == nil || j.f == nil || !slices.Contains(acts, req.Act) {
@@ -175,6 +180,27 @@ func (j *judge) names() bool {
 }
 
 var acts = abide.Acts()
+
+var nobodyAsked = []abide.Reason{{Code: abide.PermitNobody, Text: "The data is about nobody: it is counted, and no person has any."}}
+
+// aboutNobody reports whether a request without a person counts or uses data
+// about nobody, for a purpose that covers it and that the actor carries
+// (CLAUSES C03).
+func (j *judge) aboutNobody() bool {
+	if !j.nobody || (j.req.Act != abide.ActCollect && j.req.Act != abide.ActUse) {
+		return false
+	}
+	a := &j.req.Actor
+	if a.Kind != abide.ActorSystem && !slices.Contains(a.Purposes, j.pu.Name) {
+		return false
+	}
+	for i := range j.req.Categories {
+		if c := j.category(i); !c.nobody || !j.pu.covers.all.has(c.id) {
+			return false
+		}
+	}
+	return true
+}
 
 // namesOfPurpose judges topic, channel, place and the document that speaks.
 func (j *judge) namesOfPurpose() {
