@@ -91,3 +91,12 @@ func NewestFirst(found []Claimed, limit int) []Lookup {
 	}
 	return out
 }
+
+// Holder is the last part of a look-up's primary key: the zero id for a unique
+// claim, so that a value has only one, and the subject's id otherwise.
+func Holder(l *Lookup) abide.SubjectID {
+	if l.Unique {
+		return abide.SubjectID{}
+	}
+	return l.Subject
+}

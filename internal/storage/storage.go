@@ -89,7 +89,7 @@ type Subjects interface {
 type Lookups interface {
 	// Claim takes the look-ups for their subjects until Expires, each in its
 	// own right. A unique value held by another subject whose claim has not
-	// expired fails the call with ErrTaken; what was claimed before stays (a
+	// expired fails the call with ErrTaken; the other claims stay (a
 	// dangling claim is harmless: finders check the item). A value already
 	// claimed by the same subject is refreshed.
 	Claim(ctx context.Context, claims []Lookup, now time.Time) error

@@ -15,10 +15,11 @@ var _ storage.KeyStore = (*KeyStore)(nil)
 // OpenKeys opens the key store in the file path, or makes one there. It must
 // not be the file of the data: they are backed up and destroyed apart.
 func OpenKeys(ctx context.Context, path string) (*KeyStore, error) {
-	return openKeys(ctx, path, Options{})
+	return OpenKeysWith(ctx, path, Options{})
 }
 
-func openKeys(ctx context.Context, path string, opts Options) (*KeyStore, error) {
+// OpenKeysWith is OpenKeys with options.
+func OpenKeysWith(ctx context.Context, path string, opts Options) (*KeyStore, error) {
 	f, err := openFile(ctx, path, "keys", opts)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 	"github.com/abide-privacy/abide/internal/storage"
 )
 
-// Claim takes the claims in order, up to the first that is taken.
+// Claim tries every claim; one that is taken does not undo the others.
 func (s *Store) Claim(ctx context.Context, claims []storage.Lookup, now time.Time) error {
 	if len(claims) == 0 {
 		return ctx.Err()
@@ -17,10 +17,11 @@ func (s *Store) Claim(ctx context.Context, claims []storage.Lookup, now time.Tim
 	err := s.f.w.do(ctx, 128*len(claims), func(w *writeConn) error {
 		taken = false
 		for i := range claims {
-			var err error
-			if taken, err = w.claim(&claims[i], now); err != nil || taken {
+			n, err := w.claim(&claims[i], now)
+			if err != nil {
 				return err
 			}
+			taken = taken || n == 0
 		}
 		return nil
 	})
@@ -30,26 +31,18 @@ func (s *Store) Claim(ctx context.Context, claims []storage.Lookup, now time.Tim
 	return err
 }
 
-func (w *writeConn) claim(l *storage.Lookup, now time.Time) (taken bool, err error) {
-	v, key, cat := l.Index.Value, l.Index.Key, string(l.Category)
-	if l.Unique {
-		taken, err = w.one(`SELECT 1 FROM lookup WHERE index_value = ? AND index_key = ? AND category = ?
-			AND subject_id <> ? AND (expires_at IS NULL OR expires_at > ?) LIMIT 1`,
-			func(*row) {}, v, key, cat, l.Subject[:], at(now))
-		if err != nil || taken {
-			return taken, err
-		}
-		if _, err = w.exec(`DELETE FROM lookup WHERE index_value = ? AND index_key = ? AND category = ? AND subject_id <> ?`,
-			v, key, cat, l.Subject[:]); err != nil {
-			return false, err
-		}
-	}
-	_, err = w.exec(`INSERT INTO lookup (index_value, index_key, category, subject_id, only_one, expires_at, claimed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET only_one = excluded.only_one,
-		claimed_at = excluded.claimed_at,
-		expires_at = CASE WHEN expires_at IS NULL THEN NULL ELSE excluded.expires_at END`,
-		v, key, cat, l.Subject[:], flag(l.Unique), maybeAt(l.Expires), at(now))
-	return false, err
+// claim writes one row, or none if the value is taken. A confirmed claim stays
+// confirmed when its own subject claims it again.
+func (w *writeConn) claim(l *storage.Lookup, now time.Time) (int64, error) {
+	holder := storage.Holder(l)
+	return w.exec(`INSERT INTO lookup (index_value, index_key, category, holder, subject_id, expires_at, claimed_at)
+		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?4 = ?5 OR NOT EXISTS (SELECT 1 FROM lookup
+			WHERE index_value = ?1 AND index_key = ?2 AND category = ?3 AND holder <> ?4
+			AND subject_id <> ?5 AND (expires_at IS NULL OR expires_at > ?7))
+		ON CONFLICT DO UPDATE SET subject_id = excluded.subject_id, claimed_at = excluded.claimed_at,
+			expires_at = CASE WHEN subject_id = excluded.subject_id AND expires_at IS NULL THEN NULL ELSE excluded.expires_at END
+		WHERE subject_id = excluded.subject_id OR expires_at <= ?7`,
+		l.Index.Value, l.Index.Key, string(l.Category), holder[:], l.Subject[:], maybeAt(l.Expires), at(now))
 }
 
 // Confirm makes claims permanent. A claim that expired and was taken by
@@ -87,10 +80,10 @@ func (s *Store) Find(ctx context.Context, category abide.Category, values []stor
 	err := s.f.readers.snapshot(ctx, func(c *conn) error {
 		found = nil
 		for _, v := range values {
-			err := c.query(`SELECT subject_id, only_one, expires_at, claimed_at FROM lookup
+			err := c.query(`SELECT subject_id, holder, expires_at, claimed_at FROM lookup
 				WHERE index_value = ? AND index_key = ? AND category = ? ORDER BY claimed_at DESC, subject_id LIMIT ?`,
 				func(r *row) error {
-					l := storage.Lookup{Category: category, Index: v, Subject: r.id(), Unique: r.int() != 0, Expires: r.maybeAt()}
+					l := storage.Lookup{Category: category, Index: v, Subject: r.id(), Unique: r.id().IsZero(), Expires: r.maybeAt()}
 					found = append(found, storage.Claimed{Lookup: l, At: r.int()})
 					return nil
 				}, v.Value, v.Key, string(category), int64(limit))

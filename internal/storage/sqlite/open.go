@@ -32,8 +32,11 @@ type Options struct {
 	// Readers is the number of read-only connections; 0 means 4.
 	Readers int
 
-	hooks    hooks
-	rehearse bool
+	// Rehearse applies every change twice, the first time taken back, which
+	// must come out the same. The conformance suite runs so.
+	Rehearse bool
+
+	hooks hooks
 }
 
 // pragmas of every connection. The page size holds for files yet to be made.

@@ -27,13 +27,6 @@ func maybeText(s string) driver.Value {
 
 func num[T ~uint8 | ~uint32 | ~uint64](n T) driver.Value { return int64(n) }
 
-func flag(b bool) driver.Value {
-	if b {
-		return int64(1)
-	}
-	return int64(0)
-}
-
 func (r *row) at() time.Time { return storage.FromMicros(r.int()) }
 
 func (r *row) maybeAt() time.Time {

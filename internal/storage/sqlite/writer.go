@@ -75,7 +75,7 @@ func newWriter(dsn string, opts Options) (*writer, error) {
 		quit:     make(chan struct{}),
 		finished: make(chan struct{}),
 		hooks:    opts.hooks,
-		rehearse: opts.rehearse,
+		rehearse: opts.Rehearse,
 	}
 	if err := w.reopen(); err != nil {
 		return nil, err

@@ -121,16 +121,18 @@ CREATE TABLE look (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX look_time ON look (subject_id, at, node, batch, pos);
 
--- Sharded by index value. expires_at NULL is a confirmed claim.
+-- Sharded by index value. holder is the zero id for a unique claim, so that
+-- there can be only one, and the subject otherwise. expires_at NULL is a
+-- confirmed claim.
 CREATE TABLE lookup (
   index_value BLOB    NOT NULL,
   index_key   TEXT    NOT NULL,
   category    TEXT    NOT NULL,
+  holder      BLOB    NOT NULL,
   subject_id  BLOB    NOT NULL,
-  only_one    INTEGER NOT NULL,
   expires_at  INTEGER,
   claimed_at  INTEGER NOT NULL,
-  PRIMARY KEY (index_value, index_key, category, subject_id)
+  PRIMARY KEY (index_value, index_key, category, holder)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE counter (

@@ -1,0 +1,117 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/jackc/pgx/v5"
+)
+
+// Commit sends the change as one pipeline. Its first statements refuse if the
+// policy epoch or the subject's version is another one; the second of them also
+// locks the subject until the commit.
+func (s *Store) Commit(ctx context.Context, c *storage.Change) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return s.d.write(ctx, func(b *pgx.Batch) {
+		if c.Epoch != 0 {
+			b.Queue(`SELECT 1 / count(*) FROM policy_epoch WHERE id = 1 AND n = $1`, int64(c.Epoch))
+		}
+		queueSubject(b, c)
+		queueItems(b, c)
+		queueConsents(b, c)
+		queueFacts(b, c)
+		for i := range c.Entries {
+			queueEntry(b, &c.Entries[i])
+		}
+		queueJobs(b, c)
+	})
+}
+
+func queueSubject(b *pgx.Batch, c *storage.Change) {
+	r := &c.Row
+	if c.Expect == 0 {
+		b.Queue(require(`INSERT INTO subject
+			(subject_id, kind, status, version, next_due_at, sealed, law, entry_n, consent_n, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`),
+			id(r.ID), string(r.Kind), string(r.Status), int64(r.Version), maybeAt(r.NextDue), r.Sealed, r.Law,
+			int64(r.EntryN), int64(r.ConsentN), storage.Micros(r.Created))
+		return
+	}
+	b.Queue(require(`UPDATE subject SET kind = $3, status = $4, version = $5, next_due_at = $6, sealed = $7, law = $8,
+		entry_n = $9, consent_n = $10 WHERE subject_id = $1 AND version = $2`),
+		id(r.ID), int64(c.Expect), string(r.Kind), string(r.Status), int64(r.Version), maybeAt(r.NextDue), r.Sealed, r.Law,
+		int64(r.EntryN), int64(r.ConsentN))
+}
+
+func queueItems(b *pgx.Batch, c *storage.Change) {
+	for i := range c.DropItems {
+		d := &c.DropItems[i]
+		b.Queue(`DELETE FROM item WHERE subject_id = $1 AND category = $2 AND item_id = $3`,
+			id(c.Row.ID), string(d.Category), id(d.ID))
+	}
+	for i := range c.PutItems {
+		t := &c.PutItems[i]
+		b.Queue(`INSERT INTO item
+			(subject_id, category, item_id, version, compartment, sealed, index_key, index_value, due_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			ON CONFLICT (subject_id, category, item_id) DO UPDATE SET version = excluded.version,
+			compartment = excluded.compartment, sealed = excluded.sealed, index_key = excluded.index_key,
+			index_value = excluded.index_value, due_at = excluded.due_at`,
+			id(c.Row.ID), string(t.Category), id(t.ID), int64(t.Version), int64(t.Compartment), t.Sealed,
+			maybeText(t.IndexKey), t.Index, maybeAt(t.Due))
+	}
+}
+
+func queueConsents(b *pgx.Batch, c *storage.Change) {
+	for i := range c.Consents {
+		e := &c.Consents[i]
+		b.Queue(`INSERT INTO consent_event (subject_id, n, at, purpose, action, terms, sealed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			id(c.Row.ID), int64(e.N), storage.Micros(e.At), string(e.Purpose), string(e.Action), e.Terms, e.Sealed)
+	}
+	for i := range c.ConsentIndex {
+		x := &c.ConsentIndex[i]
+		b.Queue(`INSERT INTO consent_index (subject_id, purpose, terms, effect) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (subject_id, purpose) DO UPDATE SET terms = excluded.terms, effect = excluded.effect`,
+			id(c.Row.ID), string(x.Purpose), x.Terms, x.Effect)
+	}
+}
+
+func queueFacts(b *pgx.Batch, c *storage.Change) {
+	for i := range c.Facts {
+		f := &c.Facts[i]
+		b.Queue(`INSERT INTO fact (subject_id, anchor, event, at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (subject_id, anchor, event) DO UPDATE SET at = excluded.at`,
+			id(c.Row.ID), f.Anchor, f.Event, storage.Micros(f.At))
+	}
+}
+
+func queueEntry(b *pgx.Batch, e *storage.Entry) {
+	b.Queue(insertEntry, entryArgs(e)...)
+	b.Queue(`INSERT INTO pending (subject_id, n, commitment) VALUES ($1, $2, $3)`,
+		id(e.Subject), int64(e.N), e.Commitment[:])
+}
+
+const insertEntry = `INSERT INTO entry (subject_id, n, at, kind, payload, envelope, commitment)
+	VALUES ($1, $2, $3, $4, $5, $6, $7)`
+
+func entryArgs(e *storage.Entry) []any {
+	return []any{id(e.Subject), int64(e.N), storage.Micros(e.At), e.Kind, e.Payload, e.Envelope, e.Commitment[:]}
+}
+
+func queueJobs(b *pgx.Batch, c *storage.Change) {
+	if m := c.Idempotency; m != nil {
+		b.Queue(`INSERT INTO idempotency (subject_id, key, digest, sealed, expires_at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (subject_id, key) DO UPDATE SET digest = excluded.digest, sealed = excluded.sealed,
+			expires_at = excluded.expires_at`,
+			id(c.Row.ID), m.Key, m.Digest, m.Sealed, storage.Micros(m.Expires))
+	}
+	if j := c.Erasure; j != nil {
+		b.Queue(`INSERT INTO erasure_job (subject_id, step, certificate, started_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (subject_id) DO UPDATE SET step = excluded.step,
+			certificate = coalesce(excluded.certificate, erasure_job.certificate), started_at = excluded.started_at`,
+			id(c.Row.ID), j.Step, j.Certificate, storage.Micros(j.Started))
+	}
+}

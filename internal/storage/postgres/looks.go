@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Spool makes a batch durable. A batch that is there already stays as it is.
+func (s *Store) Spool(ctx context.Context, batch *storage.SpoolBatch) error {
+	looks := storage.EncodeLooks(batch.Looks)
+	return s.d.write(ctx, func(b *pgx.Batch) {
+		b.Queue(`INSERT INTO spool (node, batch, at, looks) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			batch.Node, int64(batch.Batch), storage.Micros(batch.At), looks)
+	})
+}
+
+// SpoolBatches lists batches not yet indexed.
+func (s *Store) SpoolBatches(ctx context.Context, limit int) ([]storage.SpoolBatch, error) {
+	type row struct {
+		batch storage.SpoolBatch
+		looks []byte
+	}
+	rows, err := list(ctx, s.d, func(s *scanner, v *row) {
+		text(s, &v.batch.Node)
+		num(s, &v.batch.Batch)
+		s.at(&v.batch.At)
+		s.bytes(&v.looks)
+	}, `SELECT node, batch, at, looks FROM spool WHERE looks IS NOT NULL ORDER BY node, batch LIMIT $1`, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]storage.SpoolBatch, len(rows))
+	for i := range rows {
+		out[i] = rows[i].batch
+		if out[i].Looks, err = storage.DecodeLooks(rows[i].looks); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// IndexLooks moves a batch into the looks of its subjects. A batch that is
+// indexed already stays as it is; an unknown one is storage.ErrNotFound.
+func (s *Store) IndexLooks(ctx context.Context, node string, batch uint64, rows []storage.LookRow) error {
+	unknown := false
+	err := s.d.withConn(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		unknown = false
+		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+			var waiting bool
+			err := tx.QueryRow(ctx, `SELECT looks IS NOT NULL FROM spool WHERE node = $1 AND batch = $2 FOR UPDATE`,
+				node, int64(batch)).Scan(&waiting)
+			if err == pgx.ErrNoRows {
+				unknown = true
+				return nil
+			}
+			if err != nil || !waiting {
+				return err
+			}
+			var b pgx.Batch
+			b.Queue(`UPDATE spool SET looks = NULL WHERE node = $1 AND batch = $2`, node, int64(batch))
+			for i := range rows {
+				queueLook(&b, &rows[i])
+			}
+			return tx.SendBatch(ctx, &b).Close()
+		})
+	})
+	if err == nil && unknown {
+		err = storage.ErrNotFound
+	}
+	return err
+}
+
+func queueLook(b *pgx.Batch, r *storage.LookRow) {
+	k, l := &r.Key, &r.Look
+	b.Queue(`INSERT INTO look (subject_id, node, batch, pos, at, kind, payload, envelope, commitment)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		id(l.Subject), k.Node, int64(k.Batch), int64(k.Pos), storage.Micros(l.At), l.Kind, l.Payload, l.Envelope, l.Commitment[:])
+}
+
+// LooksOf pages through the looks at a subject. The zero key starts at the
+// oldest.
+func (s *Store) LooksOf(ctx context.Context, subject abide.SubjectID, after storage.LookKey, limit int) ([]storage.LookRow, error) {
+	columns := func(s *scanner, v *storage.LookRow) {
+		v.Look.Subject = subject
+		text(s, &v.Key.Node)
+		num(s, &v.Key.Batch)
+		num(s, &v.Key.Pos)
+		s.at(&v.Look.At)
+		text(s, &v.Look.Kind)
+		s.bytes(&v.Look.Payload)
+		s.bytes(&v.Look.Envelope)
+		s.digest(&v.Look.Commitment)
+	}
+	const start = `SELECT node, batch, pos, at, kind, payload, envelope, commitment FROM look WHERE subject_id = $1 `
+	const order = ` ORDER BY at, node, batch, pos LIMIT $2`
+	if after == (storage.LookKey{}) {
+		return list(ctx, s.d, columns, start+order, id(subject), limit)
+	}
+	return list(ctx, s.d, columns, start+`AND (at, node, batch, pos) >
+		((SELECT at FROM look WHERE subject_id = $1 AND node = $3 AND batch = $4 AND pos = $5), $3, $4, $5)`+order,
+		id(subject), limit, after.Node, int64(after.Batch), int64(after.Pos))
+}
+
+// AddCounters adds to counters, in the order of their keys, so that two nodes
+// never wait for each other.
+func (s *Store) AddCounters(ctx context.Context, counts []storage.Counter) error {
+	if len(counts) == 0 {
+		return s.d.usable(ctx)
+	}
+	counts = slices.Clone(counts)
+	slices.SortFunc(counts, func(a, b storage.Counter) int {
+		return strings.Compare(a.Name+"\x00"+a.Period+"\x00"+a.Value, b.Name+"\x00"+b.Period+"\x00"+b.Value)
+	})
+	return s.d.write(ctx, func(b *pgx.Batch) {
+		for _, c := range counts {
+			b.Queue(`INSERT INTO counter AS c (name, period, value, n) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (name, period, value) DO UPDATE SET n = c.n + excluded.n`, c.Name, c.Period, c.Value, c.N)
+		}
+	})
+}
+
+// Counters lists the counters of a name by period and value.
+func (s *Store) Counters(ctx context.Context, name string) ([]storage.Counter, error) {
+	return list(ctx, s.d, func(s *scanner, v *storage.Counter) {
+		text(s, &v.Name)
+		text(s, &v.Value)
+		text(s, &v.Period)
+		num(s, &v.N)
+	}, `SELECT name, value, period, n FROM counter WHERE name = $1 ORDER BY period, value`, name)
+}

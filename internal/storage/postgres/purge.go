@@ -1,0 +1,60 @@
+package postgres
+
+import (
+	"context"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/jackc/pgx/v5"
+)
+
+// PurgeItems drops the look-ups of a page of items, which live on other shards,
+// and then the items: if the process dies in between, the items are still there
+// to tell which look-ups are theirs.
+func (s *Store) PurgeItems(ctx context.Context, subject abide.SubjectID, compartments []storage.Compartment, limit int) ([]storage.Lookup, bool, error) {
+	set := make([]int64, len(compartments))
+	law := false
+	for i, c := range compartments {
+		set[i] = int64(c)
+		law = law || c == storage.Law
+	}
+	page, err := s.purgePage(ctx, subject, set, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	dropped := storage.LookupsOf(subject, page)
+	if err := s.Drop(ctx, dropped); err != nil {
+		return nil, false, err
+	}
+	more := false
+	err = s.d.write(ctx, func(b *pgx.Batch) {
+		b.Queue(`SELECT 1 / count(*) FROM subject WHERE subject_id = $1 AND status IN ('erasing', 'erased')`, id(subject))
+		for i := range page {
+			b.Queue(`DELETE FROM item WHERE subject_id = $1 AND category = $2 AND item_id = $3`,
+				id(subject), string(page[i].Category), id(page[i].ID))
+		}
+		b.Queue(`DELETE FROM idempotency WHERE subject_id = $1`, id(subject))
+		b.Queue(`DELETE FROM consent_index WHERE subject_id = $1`, id(subject))
+		if law {
+			b.Queue(`DELETE FROM consent_event WHERE subject_id = $1
+				AND NOT EXISTS (SELECT 1 FROM item WHERE subject_id = $1 AND compartment = ANY($2))`, id(subject), set)
+		}
+		// Deadlines of what law keeps may still wait for facts.
+		b.Queue(`DELETE FROM fact WHERE subject_id = $1 AND NOT EXISTS (SELECT 1 FROM item WHERE subject_id = $1)`, id(subject))
+		b.Queue(`SELECT EXISTS (SELECT 1 FROM item WHERE subject_id = $1 AND compartment = ANY($2))`, id(subject), set).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&more) })
+	})
+	return dropped, more, err
+}
+
+func (s *Store) purgePage(ctx context.Context, subject abide.SubjectID, set []int64, limit int) ([]storage.Item, error) {
+	l, err := s.Load(ctx, subject, storage.Want{})
+	switch {
+	case err != nil:
+		return nil, err
+	case l.Subject.Status != abide.StatusErasing && l.Subject.Status != abide.StatusErased:
+		return nil, storage.ErrConflict
+	}
+	return list(ctx, s.d, itemRow, `SELECT `+itemColumns+` FROM item WHERE subject_id = $1 AND compartment = ANY($2)
+		ORDER BY category, item_id LIMIT $3`, id(subject), set, limit)
+}

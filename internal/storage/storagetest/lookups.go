@@ -1,0 +1,146 @@
+package storagetest
+
+import (
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/storage"
+)
+
+// claimOf is a claim of a subject on an e-mail address.
+func claimOf(id abide.SubjectID, value string, unique bool, expires time.Time) storage.Lookup {
+	return storage.Lookup{Category: "person.email", Index: storage.IndexValue{Key: "k1", Value: []byte(value)},
+		Unique: unique, Subject: id, Expires: expires}
+}
+
+func (e *env) claim(claims ...storage.Lookup) error { return e.s.Claim(e.ctx, claims, e.now) }
+
+// found returns the subjects that claim the e-mail addresses.
+func (e *env) found(values ...string) []abide.SubjectID {
+	e.Helper()
+	var index []storage.IndexValue
+	for _, v := range values {
+		index = append(index, storage.IndexValue{Key: "k1", Value: []byte(v)})
+	}
+	ids := []abide.SubjectID{}
+	for _, l := range get(e.s.Find(e.ctx, "person.email", index, 10))(e) {
+		ids = append(ids, l.Subject)
+	}
+	return ids
+}
+
+type ids = []abide.SubjectID
+
+var lookupCases = []testCase{
+	{name: "lookups/a claim comes back as it was made", data: func(e *env) {
+		a, soon := e.id(), e.now.Add(time.Minute)
+		for _, l := range []storage.Lookup{claimOf(a, "x", true, soon), claimOf(a, "y", false, time.Time{})} {
+			e.must(e.claim(l))
+			equal(e, get(e.s.Find(e.ctx, l.Category, []storage.IndexValue{l.Index}, 10))(e), []storage.Lookup{l})
+		}
+	}},
+	{name: "lookups/category, key and value together name a look-up", data: func(e *env) {
+		l := claimOf(e.id(), "x", true, time.Time{})
+		e.must(e.claim(l))
+		for _, other := range []storage.Lookup{
+			{Category: "person.phone", Index: l.Index},
+			{Category: l.Category, Index: storage.IndexValue{Key: "k2", Value: l.Index.Value}},
+			{Category: l.Category, Index: storage.IndexValue{Key: "k1", Value: []byte("y")}},
+		} {
+			equal(e, len(get(e.s.Find(e.ctx, other.Category, []storage.IndexValue{other.Index}, 10))(e)), 0)
+			other.Subject, other.Unique = e.id(), true
+			e.must(e.claim(other))
+		}
+		equal(e, e.found("x"), ids{l.Subject})
+		equal(e, len(get(e.s.Find(e.ctx, l.Category, nil, 10))(e)), 0)
+	}},
+	{name: "lookups/a unique value is taken until its claim expires", data: func(e *env) {
+		a, b := e.id(), e.id()
+		e.must(e.claim(claimOf(a, "x", true, e.now.Add(time.Minute))))
+		e.want(e.claim(claimOf(b, "x", true, e.now.Add(time.Hour))), storage.ErrTaken)
+		equal(e, e.found("x"), ids{a})
+		e.now = e.now.Add(time.Minute)
+		e.must(e.claim(claimOf(b, "x", true, e.now.Add(time.Hour))))
+		equal(e, e.found("x"), ids{b})
+		e.want(e.claim(claimOf(a, "x", true, e.now.Add(time.Hour))), storage.ErrTaken)
+	}},
+	{name: "lookups/a confirmed claim does not expire, even if claimed again", data: func(e *env) {
+		a, b := e.id(), e.id()
+		l := claimOf(a, "x", true, e.now.Add(time.Minute))
+		e.must(e.claim(l))
+		e.must(e.s.Confirm(e.ctx, []storage.Lookup{l}))
+		e.must(e.claim(l))
+		e.now = e.now.Add(time.Hour)
+		e.want(e.claim(claimOf(b, "x", true, time.Time{})), storage.ErrTaken)
+		equal(e, e.found("x"), ids{a})
+	}},
+	{name: "lookups/claiming again puts off the expiry", data: func(e *env) {
+		a := e.id()
+		e.must(e.claim(claimOf(a, "x", true, e.now.Add(time.Minute))))
+		e.must(e.claim(claimOf(a, "x", true, e.now.Add(time.Hour))))
+		e.now = e.now.Add(2 * time.Minute)
+		e.want(e.claim(claimOf(e.id(), "x", true, time.Time{})), storage.ErrTaken)
+	}},
+	{name: "lookups/a claim that another took over cannot be confirmed", data: func(e *env) {
+		a, b := e.id(), e.id()
+		old := claimOf(a, "x", true, e.now.Add(time.Minute))
+		e.must(e.claim(old))
+		e.now = e.now.Add(time.Hour)
+		e.must(e.claim(claimOf(b, "x", true, e.now.Add(time.Minute))))
+		e.must(e.s.Confirm(e.ctx, []storage.Lookup{old}))
+		e.now = e.now.Add(time.Hour)
+		e.must(e.claim(claimOf(a, "x", true, e.now.Add(time.Minute)))) // b's has expired
+		equal(e, e.found("x"), ids{a})
+	}},
+	{name: "lookups/many may share a value that is not unique", data: func(e *env) {
+		var want ids
+		for range 3 { // newest claim first
+			id := e.id()
+			e.must(e.claim(claimOf(id, "family", false, e.now.Add(time.Minute))))
+			want = append(ids{id}, want...)
+			e.now = e.now.Add(time.Second)
+		}
+		equal(e, e.found("family"), want)
+		e.must(e.claim(claimOf(want[2], "family", false, e.now.Add(time.Minute))))
+		equal(e, e.found("family"), ids{want[2], want[0], want[1]})
+		l := get(e.s.Find(e.ctx, "person.email", []storage.IndexValue{{Key: "k1", Value: []byte("family")}}, 2))(e)
+		equal(e, len(l), 2)
+	}},
+	{name: "lookups/a value that many hold cannot become one's own", data: func(e *env) {
+		a := e.id()
+		e.must(e.claim(claimOf(a, "x", false, time.Time{})))
+		e.want(e.claim(claimOf(e.id(), "x", true, time.Time{})), storage.ErrTaken)
+		e.must(e.claim(claimOf(a, "x", true, time.Time{})))
+		equal(e, e.found("x"), ids{a})
+	}},
+	{name: "lookups/one that is taken does not undo the others", data: func(e *env) {
+		a, b := e.id(), e.id()
+		e.must(e.claim(claimOf(a, "x", true, time.Time{})))
+		e.want(e.claim(claimOf(b, "w", true, time.Time{}), claimOf(b, "x", true, time.Time{})), storage.ErrTaken)
+		equal(e, e.found("w"), ids{b})
+		equal(e, e.found("x"), ids{a})
+	}},
+	{name: "lookups/find takes several values and names a subject once", data: func(e *env) {
+		a, b := e.id(), e.id()
+		e.must(e.claim(claimOf(a, "x", false, time.Time{}), claimOf(a, "y", false, time.Time{})))
+		e.now = e.now.Add(time.Second)
+		e.must(e.claim(claimOf(b, "y", false, time.Time{})))
+		equal(e, e.found("x", "y", "z"), ids{b, a})
+	}},
+	{name: "lookups/drop removes a subject's own claim only", data: func(e *env) {
+		a, b := e.id(), e.id()
+		shared := claimOf(a, "x", false, time.Time{})
+		e.must(e.claim(shared, claimOf(b, "x", false, time.Time{}), claimOf(a, "u", true, time.Time{})))
+		e.must(e.s.Drop(e.ctx, []storage.Lookup{shared, claimOf(a, "absent", true, time.Time{}), claimOf(b, "u", true, time.Time{})}))
+		equal(e, e.found("x"), ids{b})
+		equal(e, e.found("u"), ids{a})
+		e.must(e.s.Drop(e.ctx, []storage.Lookup{claimOf(a, "u", true, time.Time{})}))
+		e.must(e.claim(claimOf(b, "u", true, time.Time{})))
+	}},
+	{name: "lookups/nothing to do is no error", data: func(e *env) {
+		e.must(e.claim())
+		e.must(e.s.Confirm(e.ctx, nil))
+		e.must(e.s.Drop(e.ctx, nil))
+		e.must(e.s.Confirm(e.ctx, []storage.Lookup{claimOf(e.id(), "absent", true, time.Time{})}))
+	}},
+}
