@@ -1,0 +1,108 @@
+package engine_test
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/storage"
+)
+
+// faults breaks named operations of the stores on purpose. Tests come in
+// pairs: failed and not persisted, failed although persisted.
+type faults struct {
+	mu     sync.Mutex
+	before map[string]error // the operation does nothing and fails
+	after  map[string]error // the operation takes effect and fails
+	count  map[string]int
+}
+
+func (f *faults) set(before, after map[string]error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before, f.after, f.count = before, after, nil
+}
+
+func (f *faults) clear() { f.set(nil, nil) }
+
+func (f *faults) calls(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count[op]
+}
+
+func (f *faults) run(op string, do func() error) error {
+	f.mu.Lock()
+	before, after := f.before[op], f.after[op]
+	if f.count == nil {
+		f.count = map[string]int{}
+	}
+	f.count[op]++
+	f.mu.Unlock()
+	if before != nil {
+		return before
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return after
+}
+
+type faultyStore struct {
+	storage.Store
+	f *faults
+}
+
+func (s *faultyStore) Commit(ctx context.Context, c *storage.Change) error {
+	op := "commit"
+	if c.Erasure != nil {
+		op = "commit " + c.Erasure.Step
+	}
+	return s.f.run(op, func() error { return s.Store.Commit(ctx, c) })
+}
+
+func (s *faultyStore) Spool(ctx context.Context, b *storage.SpoolBatch) error {
+	return s.f.run("spool", func() error { return s.Store.Spool(ctx, b) })
+}
+
+func (s *faultyStore) Claim(ctx context.Context, l []storage.Lookup, now time.Time) error {
+	return s.f.run("claim", func() error { return s.Store.Claim(ctx, l, now) })
+}
+
+func (s *faultyStore) Confirm(ctx context.Context, l []storage.Lookup) error {
+	return s.f.run("confirm", func() error { return s.Store.Confirm(ctx, l) })
+}
+
+func (s *faultyStore) PurgeItems(ctx context.Context, id abide.SubjectID, c []storage.Compartment, n int) (dropped []storage.Lookup, more bool, err error) {
+	err = s.f.run("purge", func() error {
+		dropped, more, err = s.Store.PurgeItems(ctx, id, c, n)
+		return err
+	})
+	return dropped, more, err
+}
+
+func (s *faultyStore) Scrub(ctx context.Context) error {
+	return s.f.run("scrub", func() error { return s.Store.Scrub(ctx) })
+}
+
+func (s *faultyStore) Policy(ctx context.Context, version string) (row *storage.PolicyRow, err error) {
+	err = s.f.run("policy", func() error {
+		row, err = s.Store.Policy(ctx, version)
+		return err
+	})
+	return row, err
+}
+
+type faultyKeys struct {
+	storage.KeyStore
+	f *faults
+}
+
+func (k *faultyKeys) Put(ctx context.Context, keys []storage.WrappedKey) error {
+	return k.f.run("put keys", func() error { return k.KeyStore.Put(ctx, keys) })
+}
+
+func (k *faultyKeys) Destroy(ctx context.Context, id abide.SubjectID, c []storage.Compartment) error {
+	return k.f.run("destroy", func() error { return k.KeyStore.Destroy(ctx, id, c) })
+}
