@@ -10,6 +10,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	east "github.com/yuin/goldmark/extension/ast"
 	mdparser "github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
 
@@ -236,6 +237,8 @@ func (w *walker) block(n ast.Node) {
 	case *ast.HTMLBlock:
 		w.html(n)
 	case *ast.ThematicBreak, *ast.LinkReferenceDefinition:
+	case *east.FootnoteList:
+		w.footnotes(n)
 	default:
 		if holdsInlines(n) {
 			w.inlines(n)
@@ -245,6 +248,42 @@ func (w *walker) block(n ast.Node) {
 			w.block(c)
 		}
 	}
+}
+
+// footnotes gives each note back to the clause it is written in; Markdown
+// gathers them at the end of the page.
+func (w *walker) footnotes(list ast.Node) {
+	last := w.clause
+	for n := list.FirstChild(); n != nil; n = n.NextSibling() {
+		at := firstOffset(n)
+		w.clause = last
+		for _, c := range w.doc.doc.Clauses {
+			if c.Body.Start.Byte <= at && at < c.Body.End.Byte {
+				w.clause = c
+			}
+		}
+		w.nblock = 0
+		if c := w.clause; c != nil && len(c.Prose) > 0 {
+			w.nblock = c.Prose[len(c.Prose)-1].Block + 1
+		}
+		for b := n.FirstChild(); b != nil; b = b.NextSibling() {
+			w.block(b)
+		}
+	}
+	w.clause = last
+}
+
+// firstOffset is where the first line of a block stands.
+func firstOffset(n ast.Node) int {
+	at := -1
+	_ = ast.Walk(n, func(c ast.Node, entering bool) (ast.WalkStatus, error) {
+		if entering && c.Type() == ast.TypeBlock && c.Lines().Len() > 0 {
+			at = c.Lines().At(0).Start
+			return ast.WalkStop, nil
+		}
+		return ast.WalkContinue, nil
+	})
+	return at
 }
 
 func holdsInlines(n ast.Node) bool {
@@ -259,6 +298,9 @@ func (w *walker) code(n *ast.FencedCodeBlock) {
 			at := n.Info.Segment
 			w.p.report(diag.New(diag.FenceMisspelt, w.p.files.Span(w.doc.doc.File, at.Start, at.Start+len(language)), "this block is marked %s, so its rules do not count", language).
 				WithHint("did you mean %s?", cmpOr(near, fenceLanguage)))
+		}
+		if language == "" {
+			w.swallowed(n)
 		}
 		w.lines(n)
 		return
@@ -284,6 +326,22 @@ func (w *walker) code(n *ast.FencedCodeBlock) {
 		body = untilBlankLine(body)
 	}
 	w.fences = append(w.fences, fence{file: w.doc.doc.File, text: body, offset: first.Start, clause: clause})
+}
+
+var rulesOpen = regexp.MustCompile("(?m)^[ \t>]*(```+|~~~+)[ \t]*" + fenceLanguage + "\\b")
+
+// swallowed reports a block of code that holds the beginning of rules: most
+// likely the end of a block was taken for the beginning of another, as happens
+// where it is indented less than the list it stands in.
+func (w *walker) swallowed(n *ast.FencedCodeBlock) {
+	for i := range n.Lines().Len() {
+		seg := n.Lines().At(i)
+		if rulesOpen.Match(seg.Value(w.src)) {
+			w.p.report(diag.New(diag.FenceUnclosed, w.p.files.Span(w.doc.doc.File, seg.Start, lineEnd(w.src, seg.Start)), "these rules stand inside a block of code, so they do not count").
+				WithHint("close the block above it first, indented as it was opened"))
+			return
+		}
+	}
 }
 
 var blankLines = regexp.MustCompile(`\n[ \t\r]*\n`)

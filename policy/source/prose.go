@@ -111,8 +111,21 @@ func (r *runs) unescape(start, stop int, link string) {
 	r.put(string(src[done:]), start+done, stop, link, false)
 }
 
-// put adds a stretch of text that stands at start of the file.
+// put adds a stretch of text that stands at start of the file. No segment goes
+// over the end of a line.
 func (r *runs) put(s string, start, stop int, link string, code bool) {
+	for stop-start == len(s) {
+		i := strings.IndexByte(s, '\n')
+		if i < 0 || i == len(s)-1 {
+			break
+		}
+		r.stretch(s[:i+1], start, start+i+1, link, code)
+		s, start = s[i+1:], start+i+1
+	}
+	r.stretch(s, start, stop, link, code)
+}
+
+func (r *runs) stretch(s string, start, stop int, link string, code bool) {
 	if s == "" {
 		return
 	}
@@ -121,7 +134,8 @@ func (r *runs) put(s string, start, stop int, link string, code bool) {
 	if k := len(r.list); k > 0 {
 		last := &r.list[k-1]
 		if last.Link == link && last.Code == code {
-			together := last.Span.End.Byte == start && stop-start == len(s) && verbatim(last, files.Span(file, last.Span.Start.Byte, start).End.Byte)
+			together := last.Span.End.Byte == start && r.w.src[start-1] != '\n' && string(r.w.src[start:stop]) == s &&
+				verbatim(last, start)
 			if !together {
 				last.Segments = append(last.Segments, rule.Segment{Offset: len(last.Text), Pos: span.Start})
 			}
