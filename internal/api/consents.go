@@ -6,7 +6,6 @@ import (
 	"time"
 
 	abide "github.com/abide-privacy/abide"
-	"github.com/abide-privacy/abide/internal/consent"
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
@@ -36,7 +35,7 @@ func (s *server) consents() {
 			Mutating
 			SubjectPath
 			Body consentInput
-		}) (*body[consent.Receipt], error) {
+		}) (*body[engine.Receipt], error) {
 			id, err := in.subject()
 			if err != nil {
 				return nil, err

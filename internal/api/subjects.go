@@ -6,7 +6,6 @@ import (
 	"time"
 
 	abide "github.com/abide-privacy/abide"
-	"github.com/abide-privacy/abide/internal/consent"
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
@@ -84,7 +83,7 @@ func (s *server) subjects() {
 		func(ctx context.Context, in *struct {
 			Mutating
 			SubjectPath
-		}) (*body[consent.Certificate], error) {
+		}) (*body[engine.Certificate], error) {
 			id, err := in.subject()
 			if err != nil {
 				return nil, err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/ed25519"
 	"slices"
 
 	abide "github.com/abide-privacy/abide"
@@ -236,4 +237,11 @@ func (e *Engine) ledger(ctx context.Context, s *subject) ([]abide.ConsentEvent, 
 			return events, nil
 		}
 	}
+}
+
+// PublicKey returns the key that verifies receipts and certificates without
+// this server, and its id: Ed25519 (RFC 8032).
+func (e *Engine) PublicKey() (ed25519.PublicKey, string) {
+	k := e.vault.Keyring().PublicKeys()[0]
+	return k.Key, k.ID
 }
