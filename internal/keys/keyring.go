@@ -146,7 +146,7 @@ func (k *Keyring) Close() { k.ring.Store(nil) }
 // CheckValue tells whether two rings are the same without telling a key. A
 // store keeps it as a constant and refuses to open with another ring.
 func (k *Keyring) CheckValue() ([]byte, error) {
-	out, err := k.ring.Load().oldestSuppress().ComputePRF([]byte("abide/key-check/1"+k.store.String()), 16)
+	out, err := k.ring.Load().stable().ComputePRF([]byte("abide/key-check/1"+k.store.String()), 16)
 	if err != nil {
 		return nil, fmt.Errorf("keys: check value: %w", err)
 	}
@@ -158,17 +158,28 @@ func (k *Keyring) CheckValue() ([]byte, error) {
 // comparable with blind index values, which do not.
 func (k *Keyring) Suppression(category abide.Category, normal []byte) ([]byte, error) {
 	msg := lengthPrefixed("abide/suppress/1", []byte(category), normal)
-	out, err := k.ring.Load().oldestSuppress().ComputePRF(msg, 32)
+	out, err := k.ring.Load().stable().ComputePRF(msg, 32)
 	if err != nil {
 		return nil, fmt.Errorf("keys: suppression hash: %w", err)
 	}
 	return out, nil
 }
 
-// oldestSuppress is the key of suppression hashes. The keyset is never
-// rotated: nobody could re-derive the hashes without the addresses, which are
-// gone.
-func (r *ring) oldestSuppress() prf.PRF { return r.suppress.PRFs[r.suppress.PrimaryID] }
+// Digest hashes a message under a key that is never rotated, for rows that must
+// be found again years later and must not be guessable: digests of requests,
+// opaque names of events.
+func (k *Keyring) Digest(message []byte) ([]byte, error) {
+	out, err := k.ring.Load().stable().ComputePRF(lengthPrefixed("abide/digest/1", message), 32)
+	if err != nil {
+		return nil, fmt.Errorf("keys: digest: %w", err)
+	}
+	return out, nil
+}
+
+// stable is the key of hashes that must never change. Its keyset is not
+// rotated: nobody could re-derive a suppression hash without the address,
+// which is gone.
+func (r *ring) stable() prf.PRF { return r.suppress.PRFs[r.suppress.PrimaryID] }
 
 // lengthPrefixed joins a domain tag and parts so that no two different lists
 // of parts give the same bytes.

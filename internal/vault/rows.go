@@ -104,11 +104,10 @@ func (v *Vault) IdempotencyKey(token, key string) []byte {
 }
 
 // RequestDigest hashes a request, to notice another one under the same key.
-// It goes into the row's clear part, so it is keyed: values must not be
-// guessable from it.
+// It stands in the clear, so it is keyed: values must not be guessable from it.
+// No rotation changes it.
 func (v *Vault) RequestDigest(request []byte) ([]byte, error) {
-	roots := v.ring.IndexKeys()
-	return v.mac(roots[len(roots)-1], "~request", request)
+	return v.ring.Digest(request)
 }
 
 // SealAnswer seals the answer to a mutating call, for the call's retries.

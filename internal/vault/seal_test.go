@@ -300,6 +300,12 @@ func TestAnswersAndCertificates(t *testing.T) {
 	if errA != nil || errB != nil || errC != nil || !bytes.Equal(a, b) || bytes.Equal(a, c) {
 		t.Error("a request's digest is not keyed by the store, or not stable")
 	}
+	if _, err := v.Keyring().RotateIndex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := v.RequestDigest([]byte("request")); err != nil || !bytes.Equal(a, d) {
+		t.Errorf("a rotation changed a request's digest (%v)", err)
+	}
 	cert, err := v.SealCertificate(alice, []byte("certificate"))
 	if err != nil {
 		t.Fatal(err)

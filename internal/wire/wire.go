@@ -111,8 +111,17 @@ func (r *Reader) Mask(n int) Mask {
 	return Mask(m)
 }
 
-// Uvarint reads an unsigned integer.
+// Uvarint reads an unsigned integer. Most fit in one byte; that path is short
+// enough to be inlined.
 func (r *Reader) Uvarint() uint64 {
+	if r.off < len(r.s) && r.s[r.off] < 0x80 {
+		r.off++
+		return uint64(r.s[r.off-1])
+	}
+	return r.uvarint()
+}
+
+func (r *Reader) uvarint() uint64 {
 	var x uint64
 	for shift := 0; shift < 64; shift += 7 {
 		if r.off >= len(r.s) {
