@@ -63,6 +63,9 @@ func (j *judge) opens() bool {
 // review concern staff alone.
 func (j *judge) level(i int, c *Category) {
 	l := j.p.levels[c.level]
+	if !j.opens() && j.req.Act != abide.ActDisclose {
+		return
+	}
 	for _, r := range l.closedBy {
 		if j.overdue(r) {
 			j.refuseFor(i, abide.DenyOverdueReview, clauseOf(r.At), r.Span, "The level is closed until review \""+r.Name+"\" has taken place.")
@@ -191,10 +194,11 @@ func (j *judge) member(rec *Recipient) bool {
 }
 
 // contract judges whether a contract binds the recipient now, and covers the
-// law of the person's place where the policy wants that. Authorities need
-// none; everybody else does, whether the policy says so or not.
+// law of the person's place where the policy wants that. Authorities, and
+// networks that answer for themselves, need none unless the policy wants one;
+// everybody else does, whether the policy says so or not.
 func (j *judge) contract(rec *Recipient) {
-	if rec.Class == "authority" && rec.Rule.Contract == nil {
+	if rec.Rule.Contract == nil && (rec.Class == "authority" || rec.Class == "network" || rec.Rule.OwnPolicy != "") {
 		return
 	}
 	inForce, covers := false, false

@@ -21,7 +21,8 @@ var exampleTime = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 // The person of an example is known, active, grown up as far as anyone knows,
 // and has done nothing but what is given. Who acts is a service that carries
 // the purpose, unless staff is given. Whatever is given as agreed was asked on
-// its own, under the terms in force, and is proved. A class of recipients whose
+// its own, under the terms in force, and is proved. The reviews of the policy
+// have taken place unless one is given as late. A class of recipients whose
 // members are in a register stands for a member of it. Without anything given
 // there is no person at all.
 func RunExamples(p *Policy) diag.List {
@@ -46,6 +47,9 @@ type example struct {
 func (e *example) run() diag.List {
 	e.facts = Facts{Kind: abide.Person, Status: abide.StatusActive}
 	e.req = Request{At: exampleTime, Actor: abide.Actor{Kind: abide.ActorService, Name: "example"}}
+	for _, r := range e.p.set.Reviews {
+		e.reg.Reviews = append(e.reg.Reviews, ReviewFact{Name: r.Name, At: exampleTime.AddDate(0, 0, -1)})
+	}
 	for _, g := range e.rule.Given {
 		e.given(g)
 	}
@@ -139,7 +143,8 @@ var givens = map[string]func(*example, rule.Call){
 	"contract":        (*example).contract,
 	"staff":           (*example).staff,
 	"undertaking":     func(e *example, _ rule.Call) { e.fact().UndertakingEnds = exampleTime.AddDate(1, 0, 0) },
-	"reviewed":        (*example).reviewed,
+	"reviewed":        func(e *example, c rule.Call) { e.fact().ReviewedAt = e.ago(c) },
+	"late":            (*example).late,
 	"reason":          func(e *example, _ rule.Call) { e.req.Reason = "example" },
 	"approvals":       (*example).approvals,
 	"order":           (*example).order,
@@ -358,14 +363,13 @@ func (e *example) fact() *StaffFact {
 	return &e.reg.Staff[0]
 }
 
-// reviewed says that access was reviewed, and, with a name, that a review of
-// the policy took place. Without a name all of them did.
-func (e *example) reviewed(c rule.Call) {
-	e.fact().ReviewedAt = e.ago(c)
-	for _, r := range e.p.set.Reviews {
-		if len(c.Args) == 0 || c.Args[0].Name == r.Name {
-			e.reg.Reviews = append(e.reg.Reviews, ReviewFact{Name: r.Name, At: e.ago(c)})
-		}
+// late says that a review has not taken place in time.
+func (e *example) late(c rule.Call) {
+	name := e.arg(c, 0)
+	n := len(e.reg.Reviews)
+	e.reg.Reviews = slices.DeleteFunc(e.reg.Reviews, func(r ReviewFact) bool { return r.Name == name })
+	if len(e.reg.Reviews) == n && name != "" {
+		e.unreadable(c.Span, name, "no review is called %s", name)
 	}
 }
 
