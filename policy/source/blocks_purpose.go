@@ -50,7 +50,7 @@ func (d *decoder) purpose(b *hclsyntax.Block) {
 	if p.Basis != nil && p.Basis.Kind == rule.BasisProfile && p.Basis.Profile == "direct_marketing" {
 		p.Marketing = true
 	}
-	if ok && d.p.declare("purpose", name, label) {
+	if ok && d.p.declareInFile("purpose", name, label) {
 		d.p.set.Purposes = append(d.p.set.Purposes, p)
 	}
 }

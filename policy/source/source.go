@@ -68,10 +68,20 @@ func (p *parser) report(d diag.Diagnostic) { p.found = append(p.found, d) }
 
 // declare takes a name, and reports false if another rule of its kind has it.
 func (p *parser) declare(kind, name string, at abide.Span) bool {
-	taken := p.names[kind]
+	return p.declareIn(kind, kind, name, at)
+}
+
+// declareInFile is declare for what two documents may both declare, because
+// one of them may prevail over the other.
+func (p *parser) declareInFile(kind, name string, at abide.Span) bool {
+	return p.declareIn(kind+" of "+at.File, kind, name, at)
+}
+
+func (p *parser) declareIn(space, kind, name string, at abide.Span) bool {
+	taken := p.names[space]
 	if taken == nil {
 		taken = map[string]abide.Span{}
-		p.names[kind] = taken
+		p.names[space] = taken
 	}
 	if first, twice := taken[name]; twice {
 		p.report(diag.New(diag.DuplicateName, at, "%s %s is declared twice", kind, name).WithOther(first, "first declared here").In("", name))
