@@ -131,7 +131,7 @@ func (d *decoder) rule(b *hclsyntax.Block) {
 
 var (
 	languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
-	placeCode   = regexp.MustCompile(`^[A-Z]{2}(-[A-Z0-9]{1,3})?$`)
+	placeCode   = regexp.MustCompile(`^([A-Z]{2}(-[A-Z0-9]{1,3})?|[A-Z]{3,8})$`) // HK, US-CA, EEA
 )
 
 func validLanguage(s string) bool { return languageTag.MatchString(s) }
