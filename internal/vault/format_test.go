@@ -75,6 +75,8 @@ func TestNormalize(t *testing.T) {
 		{"money", `{"amount":"12.","currency":"EUR"}`, "", "", "", "bad_money"},
 		{"money", `{"amount":"","currency":"EUR"}`, "", "", "", "bad_money"},
 		{"money", `{"amount":"1","currency":"GOLD"}`, "", "", "", "bad_money"},
+		{"money", `{"amount":"1","amount":"2","currency":"EUR"}`, "", "", "", "bad_money"},
+		{"money", `{"amount":"1","currency":"EUR","note":"tip"}`, "", "", "", "bad_money"},
 		{"money", `"12 EUR"`, "", "", "", "bad_money"},
 
 		{"json", ` { "b" : [1.50, 12345678901234567890, true], "a" : null } `, "", `{"a":null,"b":[1.50,12345678901234567890,true]}`, "", ""},

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -97,7 +98,12 @@ func normalMoney(raw json.RawMessage, _ string) ([]byte, []byte, error) {
 		Amount   json.RawMessage `json:"amount"`
 		Currency string          `json:"currency"`
 	}
-	if json.Unmarshal(raw, &in) != nil {
+	if _, _, err := normalJSON(raw, ""); err != nil { // a key twice
+		return nil, nil, bad
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields() // nothing is dropped unseen
+	if dec.Decode(&in) != nil {
 		return nil, nil, bad
 	}
 	amount := strings.Trim(string(in.Amount), `"`)
