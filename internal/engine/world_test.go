@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,7 +14,9 @@ import (
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/storage/postgres"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
+	"github.com/abide-privacy/abide/internal/testx/pg"
 )
 
 // stores opens the two stores of one deployment; again, after a kill, the same.
@@ -34,7 +35,19 @@ var backends = map[string]func(t *testing.T) stores{
 			return s, k
 		}
 	},
+	"postgres": func(t *testing.T) stores {
+		data, keys := pg.Database(t), pg.Database(t)
+		return func(t *testing.T) (storage.Store, storage.KeyStore) {
+			s, err := postgres.Open(t.Context(), data, postgres.Options{})
+			must(t, err)
+			k, err := postgres.OpenKeys(t.Context(), keys)
+			must(t, err)
+			return s, k
+		}
+	},
 }
+
+func TestMain(m *testing.M) { os.Exit(pg.Main(m)) }
 
 // onEvery runs a scenario on every engine.
 func onEvery(t *testing.T, scenario func(t *testing.T, w *world)) {
@@ -251,9 +264,4 @@ func hasReason(d abide.Decision, code abide.ReasonCode) bool {
 		}
 	}
 	return false
-}
-
-func folder(t *testing.T, dir string) fs.FS {
-	t.Helper()
-	return os.DirFS(dir)
 }
