@@ -100,7 +100,8 @@ func (j *judge) agreed(pu *Purpose, v *variant, d demand, c *Consent, own bool) 
 		}
 		j.refuse(code, pu.Clause, span, text)
 	}
-	if c == nil || c.Since.After(j.req.At) {
+	// What nobody knows the time of, or lies ahead, is no agreement now.
+	if c == nil || c.Since.After(j.req.At) || (c.Since.IsZero() && (c.State == StateGiven || c.State == StateIndicated)) {
 		if d.rank == rankNoObjection {
 			say(abide.DenyNotTold, "The person was never told about purpose "+string(pu.Name)+", so they cannot have indicated no objection.")
 		} else {
@@ -245,7 +246,7 @@ func (j *judge) age() {
 //
 // A person whose birth date is not known counts as grown up unless they say
 // otherwise: most people never tell their age, and would be shut out. A policy
-// that wants it otherwise says so (minors { ages = known }).
+// that wants it otherwise says so (minors { ages = required }).
 func (j *judge) minor(pu *Purpose, v *variant) {
 	ages := j.p.agesFor(pu, j.f)
 	if m := pu.closed; m != nil {

@@ -13,9 +13,21 @@ import (
 // Every field carries the direction in which it can only refuse, as the tag
 // `refuses`. A property test enumerates the fields by reflection, moves each in
 // its direction, and fails if a refusal becomes a permit; a field without a tag
-// fails it too.
+// fails it too. The directions are
+//
+//	a>b>c     towards the end of the list; several lists stand between commas
+//	true      from false to true, and false the other way
+//	unknown   to the zero value; known is away from it
+//	younger   a later date
+//	earlier   an earlier time, or one where there was none
+//	set       a time where there was none
+//	more      one element more; fewer is one less
+//	narrower  to part of the list, where an empty one means all
+//	absent    to the zero value of the whole
+//	fields    as its own fields say
+//	any       none: it names something, or may go either way
 type Facts struct {
-	Kind   abide.SubjectKind `json:"kind" refuses:"person>visitor>other"`
+	Kind   abide.SubjectKind `json:"kind" refuses:"person>other,visitor>other"`
 	Status abide.Status      `json:"status" refuses:"active>erasing>erased"`
 
 	Residence   abide.Place `json:"residence,omitempty" refuses:"unknown"`
@@ -28,7 +40,7 @@ type Facts struct {
 	Restricted    bool       `json:"restricted,omitempty" refuses:"true"` // GDPR Art. 18
 	RestoredGap   bool       `json:"restored_gap,omitempty" refuses:"true"`
 	Holds         []Hold     `json:"holds,omitempty" refuses:"more"`
-	Consents      []Consent  `json:"consents,omitempty" refuses:"fewer"`
+	Consents      []Consent  `json:"consents,omitempty" refuses:"fields"`
 	Accepted      []Accepted `json:"accepted,omitempty" refuses:"any"` // another document speaks, which may ask more or less
 	Services      []Taking   `json:"services,omitempty" refuses:"fewer"`
 	Events        []Event    `json:"events,omitempty" refuses:"any"` // order.closed and the like
@@ -42,16 +54,16 @@ type Guardian struct {
 
 // Hold keeps data for a legal ground, and from everything else.
 type Hold struct {
-	Name       string           `json:"name"`
-	Categories []abide.Category `json:"categories,omitempty"` // empty: all
-	Until      time.Time        `json:"until,omitzero"`
+	Name       string           `json:"name" refuses:"any"`
+	Categories []abide.Category `json:"categories,omitempty" refuses:"any"` // empty: all
+	Until      time.Time        `json:"until,omitzero" refuses:"any"`
 }
 
 // Consent is the current state of one purpose for one person, folded from the
 // ledger by internal/consent. There is at most one per purpose.
 type Consent struct {
-	Purpose abide.Purpose `json:"purpose" refuses:"none"`
-	State   ConsentState  `json:"state" refuses:"given>told>asked>refused"`
+	Purpose abide.Purpose `json:"purpose" refuses:"any"`
+	State   ConsentState  `json:"state" refuses:"given>told>asked>refused,indicated_no_objection>told>asked>refused"`
 	// Told is whether the person was told what the terms contain before the
 	// current state; an indication of no objection is nothing without it.
 	Told bool `json:"told,omitempty" refuses:"false"`
@@ -60,10 +72,10 @@ type Consent struct {
 	Grade    abide.Grade `json:"grade,omitempty" refuses:"proved>claimed>unknown"`
 	Separate bool        `json:"separate,omitempty" refuses:"false"`
 	Expires  time.Time   `json:"expires,omitzero" refuses:"earlier"`
-	Since    time.Time   `json:"since,omitzero" refuses:"none"`
+	Since    time.Time   `json:"since,omitzero" refuses:"unknown"`
 	// Topics and Channels agreed to; empty means all of the terms'.
-	Topics   []abide.Topic   `json:"topics,omitempty" refuses:"none"`
-	Channels []abide.Channel `json:"channels,omitempty" refuses:"none"`
+	Topics   []abide.Topic   `json:"topics,omitempty" refuses:"narrower"`
+	Channels []abide.Channel `json:"channels,omitempty" refuses:"narrower"`
 	// Refused one by one, whatever the state says.
 	RefusedTopics   []abide.Topic   `json:"refused_topics,omitempty" refuses:"more"`
 	RefusedChannels []abide.Channel `json:"refused_channels,omitempty" refuses:"more"`
@@ -92,23 +104,23 @@ const (
 
 // Accepted is a document the person agreed to; it decides precedence (C21).
 type Accepted struct {
-	Document abide.DocumentName `json:"document"`
-	Digest   string             `json:"digest,omitempty"`
-	At       time.Time          `json:"at"`
+	Document abide.DocumentName `json:"document" refuses:"any"`
+	Digest   string             `json:"digest,omitempty" refuses:"any"`
+	At       time.Time          `json:"at" refuses:"any"`
 }
 
 // Taking is the part a person takes in a service.
 type Taking struct {
-	Service abide.Service `json:"service"`
-	Since   time.Time     `json:"since"`
+	Service abide.Service `json:"service" refuses:"any"`
+	Since   time.Time     `json:"since" refuses:"any"`
 	Left    time.Time     `json:"left,omitzero" refuses:"set"`
 }
 
 // Event is a fact with a time that deadlines wait for.
 type Event struct {
-	Anchor string    `json:"anchor"`        // order.closed, account.closed
-	Ref    string    `json:"ref,omitempty"` // which order; an item's own Ref selects it
-	At     time.Time `json:"at"`
+	Anchor string    `json:"anchor" refuses:"any"`        // order.closed, account.closed
+	Ref    string    `json:"ref,omitempty" refuses:"any"` // which order; an item's own Ref selects it
+	At     time.Time `json:"at" refuses:"any"`
 }
 
 // Register is what is known of recipients and staff, apart from the policy:

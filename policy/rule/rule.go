@@ -385,7 +385,7 @@ type Post struct {
 type Minors struct {
 	At
 	Closed   []Ref // purposes closed to minors, guardian or not
-	Known    bool  // ages = known: whose age is not known counts as a minor there
+	Known    bool  // ages = required: to whom is of unknown age they are closed too
 	Reported *Reported
 }
 

@@ -185,6 +185,7 @@ func (d *decoder) minors(b *hclsyntax.Block) {
 	m := &rule.Minors{At: d.at(b, d.span(b.TypeRange))}
 	d.body("minors", b, args{
 		"closed": d.refs(&m.Closed),
+		"ages":   d.required(&m.Known),
 		"reported": func(f field) {
 			m.Reported = &rule.Reported{}
 			d.object("reported", f, args{
