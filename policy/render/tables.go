@@ -38,6 +38,7 @@ type cell struct {
 // line is a label and what is said of it; either may be empty.
 type line struct {
 	Label, Address, Text string
+	For                  []link
 }
 
 // tables makes the tables of one document: of the rules that stand in it.
@@ -78,13 +79,20 @@ func (t *tables) linkLocally(made []*table) {
 				for j := range b.Rows[i].Cells {
 					for k := range b.Rows[i].Cells[j].Lines {
 						l := &b.Rows[i].Cells[j].Lines[k]
-						if !t.ids[strings.TrimPrefix(l.Address, "#")] {
-							l.Address = ""
+						t.checkAddress(&l.Address)
+						for n := range l.For {
+							t.checkAddress(&l.For[n].Address)
 						}
 					}
 				}
 			}
 		}
+	}
+}
+
+func (t *tables) checkAddress(address *string) {
+	if anchor, local := strings.CutPrefix(*address, "#"); local && !t.ids[anchor] {
+		*address = ""
 	}
 }
 
@@ -235,7 +243,7 @@ func yourAsk(how string) string {
 
 func (t *tables) dataTable() *table {
 	m := &table{ID: "data", Short: "What we hold, how long", Caption: "What we hold, why, and for how long",
-		Columns: []string{"Data", "Why, and for how long"}}
+		Columns: []string{"Data", "How long, and what for"}}
 	for _, g := range t.set.Groups {
 		if !t.here(g.At) || len(g.Categories) == 0 {
 			continue
@@ -273,30 +281,48 @@ func (t *tables) dataRow(c *rule.Category) tableRow {
 	return row
 }
 
-// keptCell says for which purposes a category is used and until when. A
-// deadline of the category's own cuts every purpose short.
+// keptCell says until when a category is kept, and for which purposes: a line
+// for each deadline. A deadline of the category's own cuts every purpose short.
 func (t *tables) keptCell(c *rule.Category) cell {
-	var kept cell
 	if c.CountPer != "" {
 		return lines("counted by the " + c.CountPer + ", never kept, and tied to nobody")
 	}
-	if c.Keep != nil {
-		kept.Lines = append(kept.Lines, line{Text: "Kept " + until(c.Keep)})
-	}
+	var kept cell
+	lineOf := map[string]int{}
 	for _, p := range t.set.Purposes {
 		if !uses(p, c) {
 			continue
 		}
-		l := line{Label: upperFirst(t.purpose(string(p.Name))), Address: "#" + purposeID(string(p.Name))}
-		if c.Keep == nil {
-			l.Text = kept4(p)
+		long := keptFor(p)
+		if c.Keep != nil {
+			long = until(c.Keep)
 		}
-		kept.Lines = append(kept.Lines, l)
+		i, ok := lineOf[long]
+		if !ok {
+			i = len(kept.Lines)
+			lineOf[long] = i
+			kept.Lines = append(kept.Lines, line{Label: upperFirst(long)})
+		}
+		kept.Lines[i].For = append(kept.Lines[i].For, t.purposeLink(p))
 	}
-	if len(kept.Lines) == 0 {
+	switch {
+	case len(kept.Lines) > 0:
+	case c.Keep != nil:
+		kept = lines(until(c.Keep))
+	default:
 		kept = lines("not used for any purpose")
 	}
 	return kept
+}
+
+// purposeLink leads to a purpose's row; one that another document declares is
+// named with that document.
+func (t *tables) purposeLink(p *rule.Purpose) link {
+	title := t.purpose(string(p.Name))
+	if t.here(p.At) || p.At.Clause == nil || p.At.Clause.Document == nil {
+		return link{Title: title, Address: "#" + purposeID(string(p.Name))}
+	}
+	return link{Title: title + " (" + p.At.Clause.Document.Title + ")"}
 }
 
 // uses tells whether a purpose uses a category, by name or by its group.
@@ -311,21 +337,29 @@ func uses(p *rule.Purpose, c *rule.Category) bool {
 	return false
 }
 
-// kept4 says how long a purpose keeps what it uses.
-func kept4(p *rule.Purpose) string {
+// keptFor says how long a purpose keeps what it uses.
+func keptFor(p *rule.Purpose) string {
 	var said string
 	switch {
 	case p.Keep != nil && p.AtMost != nil:
-		said = until(p.Keep) + ", at most " + until(p.AtMost)
+		said = until(p.Keep) + ", at most " + atMost(p.AtMost)
 	case p.Keep != nil:
 		said = until(p.Keep)
 	case p.AtMost != nil:
-		said = "at most " + until(p.AtMost)
+		said = "at most " + atMost(p.AtMost)
 	default:
-		return ""
+		return "as long as the purpose lasts"
 	}
 	if p.Then == "unlink" {
 		said += ", then no longer tied to you"
 	}
 	return said
+}
+
+// atMost says the longest that data is kept, whatever happens.
+func atMost(d *rule.Deadline) string {
+	if d.Anchor == "obtained" {
+		return orNoTime(amount(d)) + " in all"
+	}
+	return until(d)
 }

@@ -144,6 +144,9 @@ func textRows(b *bufio.Writer, body tableBody) {
 				if l.Label != "" {
 					said = strings.TrimSuffix(l.Label+": "+l.Text, ": ")
 				}
+				if len(l.For) > 0 {
+					said += ": " + list(titles(l.For))
+				}
 				if i == 0 && c.Column != "" && len(r.Cells) > 1 {
 					hang(b, "    ", "      ", c.Column+": "+said)
 					continue
@@ -152,6 +155,14 @@ func textRows(b *bufio.Writer, body tableBody) {
 			}
 		}
 	}
+}
+
+func titles(links []link) []string {
+	out := make([]string, len(links))
+	for i, l := range links {
+		out[i] = l.Title
+	}
+	return out
 }
 
 // plainBlock writes a block of Markdown as plain text, wrapped and indented.
