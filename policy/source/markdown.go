@@ -43,7 +43,7 @@ var markdown = goldmark.New(
 // clauses divides a document into its clauses, and returns the blocks of rules
 // that stand in them.
 func (p *parser) clauses(doc *document) []fence {
-	src := doc.text
+	src := withoutFrontMatter(doc.text)
 	root := markdown.Parser().Parse(text.NewReader(src))
 	w := &walker{p: p, doc: doc, src: src}
 	w.headings(root)
@@ -58,6 +58,25 @@ func (p *parser) clauses(doc *document) []fence {
 		c.Digest = digest(c)
 	}
 	return w.fences
+}
+
+// frontMatter is what site generators put at the very top of a file: fields
+// between two lines of ---. It is neither prose nor a heading.
+var frontMatter = regexp.MustCompile(`^(?:\x{feff}|   )?---[ \t]*\r?\n(?s:.*?\n)??---[ \t]*(?:\r?\n|$)`)
+
+// withoutFrontMatter blanks the front matter out, so that every offset stays.
+func withoutFrontMatter(src []byte) []byte {
+	end := len(frontMatter.Find(src))
+	if end == 0 {
+		return src
+	}
+	src = bytes.Clone(src)
+	for i, b := range src[:end] {
+		if b != '\n' && b != '\r' {
+			src[i] = ' '
+		}
+	}
+	return src
 }
 
 // walker goes through the blocks of one document.
