@@ -144,6 +144,15 @@ func ErrorDetail(err error) string {
 	return ""
 }
 
+// ErrorField returns the name of the input that err is about, or "".
+func ErrorField(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Field
+	}
+	return ""
+}
+
 // Denied wraps a refusing decision as an error.
 func Denied(d Decision) *Error {
 	return &Error{Code: CodeDenied, Detail: "denied", Message: "the policy does not permit this",

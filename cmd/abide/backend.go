@@ -19,6 +19,7 @@ import (
 	"github.com/abide-privacy/abide/internal/storage/postgres"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
 	"github.com/abide-privacy/abide/laws"
+	"github.com/abide-privacy/abide/policy"
 )
 
 // place says where a command acts: on a server, or on a store it opens itself.
@@ -68,21 +69,33 @@ func (m *Main) connectLocal(ctx context.Context, dir string, create bool) (*clie
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := client.New("http://in.process", "", client.WithHTTPClient(&http.Client{Transport: inProcess{api.New(api.Options{Engine: st.engine})}}))
+	transport := inProcess{api.New(api.Options{Engine: st.engine}), localCaller()}
+	if p := st.engine.Policy(); p != nil {
+		transport.call = localCaller(p.Purposes()...)
+	}
+	c, err := client.New("http://in.process", "", client.WithHTTPClient(&http.Client{Transport: transport}))
 	return c, func() { st.close(context.WithoutCancel(ctx)) }, err
 }
 
 // localCaller acts on a store that this process opened itself: whoever can
-// read the data directory and its keys is its administrator.
-func localCaller() engine.Call {
-	return engine.Call{Actor: abide.Actor{Kind: abide.ActorService, Name: "cli", Admin: true}, Token: "cli"}
+// read the data directory and its keys is its administrator, and may act for
+// the purposes of the policy. What they do is on record like everybody's.
+func localCaller(purposes ...*policy.Purpose) engine.Call {
+	actor := abide.Actor{Kind: abide.ActorService, Name: "cli", Admin: true}
+	for _, p := range purposes {
+		actor.Purposes = append(actor.Purposes, p.Name)
+	}
+	return engine.Call{Actor: actor, Token: "cli"}
 }
 
 // inProcess hands requests to a handler without a network.
-type inProcess struct{ handler http.Handler }
+type inProcess struct {
+	handler http.Handler
+	call    engine.Call
+}
 
 func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(api.WithCaller(r.Context(), localCaller()))
+	r = r.Clone(api.WithCaller(r.Context(), t.call))
 	r.RemoteAddr = "127.0.0.1:0"
 	r.Host = r.URL.Host
 	r.RequestURI = r.URL.RequestURI()

@@ -29,7 +29,7 @@ func checkReport(res *load.Result) checkOutput {
 	out := checkOutput{
 		Publishable: res.Policy != nil && !res.Diagnostics.HasErrors(),
 		Diagnostics: res.Diagnostics, Coverage: res.Report.Coverage, Clauses: res.Report.Clauses,
-		Suppressed: res.Report.Suppressed, Examples: len(res.Set.Examples),
+		Suppressed: res.Report.Suppressions, Examples: len(res.Set.Examples),
 	}
 	if out.Publishable {
 		out.Version = res.Policy.Version()
@@ -53,7 +53,7 @@ func (m *Main) printCheck(res *load.Result, verbose bool) {
 		}
 		fmt.Fprintln(m.Stdout)
 	}
-	for _, s := range res.Report.Suppressed {
+	for _, s := range res.Report.Suppressions {
 		fmt.Fprintf(m.Stdout, "%s: %d finding(s) %s suppressed: %s\n", s.Clause, s.Count, s.Code, s.Reason)
 	}
 	if res.Policy == nil || res.Diagnostics.HasErrors() {

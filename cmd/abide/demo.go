@@ -84,10 +84,7 @@ func demoTokens(ctx context.Context, e *engine.Engine) (map[string]string, error
 // fillDemo makes the people up, many at a time so that their writes share
 // syncs, and returns those who agreed to marketing: the steps begin with them.
 func fillDemo(ctx context.Context, e *engine.Engine, now time.Time) ([]abide.SubjectID, error) {
-	call := localCaller()
-	for _, p := range e.Policy().Set().Purposes {
-		call.Actor.Purposes = append(call.Actor.Purposes, p.Name)
-	}
+	call := localCaller(e.Policy().Purposes()...)
 	var mu sync.Mutex
 	var agreed []abide.SubjectID
 	g, ctx := errgroup.WithContext(ctx)

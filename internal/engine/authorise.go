@@ -32,6 +32,7 @@ const (
 	opRegister      operation = "register"
 	opSeeRegister   operation = "see_register"
 	opPolicyHistory operation = "policy_history"
+	opImport        operation = "import"
 )
 
 // who may call a use case. A service or a member of staff may do what its
@@ -65,6 +66,7 @@ var mayCall = map[operation]who{
 	opRegister:      {},
 	opSeeRegister:   {staff: true},
 	opPolicyHistory: {service: true, staff: true},
+	opImport:        {},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero

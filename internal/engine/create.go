@@ -106,6 +106,9 @@ type creation struct {
 	n      NewSubject
 	digest []byte
 	finds  []finder // how an earlier subject of the same call is found
+	// source and ref are kept with the item of the reference: for an import,
+	// which run and row the subject comes from.
+	source, ref string
 }
 
 // finder is a unique look-up that leads to the new subject.
@@ -296,7 +299,7 @@ func (cr *creation) build(id abide.SubjectID, now time.Time) (*newborn, error) {
 	for _, f := range cr.finds {
 		it := storage.Item{Category: f.category, ID: abide.NewSubjectID(now), Version: 1, Compartment: storage.Live,
 			IndexKey: f.values[0].Key, Index: f.values[0].Value, Due: f.due}
-		if err := e.vault.SealItem(keys, &it, &vault.Record{Value: f.content, Obtained: now}); err != nil {
+		if err := e.vault.SealItem(keys, &it, &vault.Record{Value: f.content, Source: cr.source, Ref: cr.ref, Obtained: now}); err != nil {
 			return nil, storageError(err)
 		}
 		b.PutItems = append(b.PutItems, it)
