@@ -101,6 +101,9 @@ func (d *decoder) yieldsTo(doc *rule.Document) func(field) {
 		}
 		y.Document = *to
 		doc.YieldsTo = y
+		if d.clause != nil {
+			d.clause.HasRules = true // which document prevails is what this clause promises
+		}
 	}
 }
 

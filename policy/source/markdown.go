@@ -61,8 +61,9 @@ func (p *parser) clauses(doc *document) []fence {
 }
 
 // frontMatter is what site generators put at the very top of a file: fields
-// between two lines of ---. It is neither prose nor a heading.
-var frontMatter = regexp.MustCompile(`^(?:\x{feff}|   )?---[ \t]*\r?\n(?s:.*?\n)??---[ \t]*(?:\r?\n|$)`)
+// between two lines of ---. It is neither prose nor a heading. A line between
+// that is no field makes it ordinary text: words are never lost to it.
+var frontMatter = regexp.MustCompile(`^(?:   )?---[ \t]*\r?\n[\w"'-]+[ \t]*:.*\n(?:(?:[\w"'-]+[ \t]*:|- |[ \t]).*\n|\r?\n)*?---[ \t]*(?:\r?\n|$)`)
 
 // withoutFrontMatter blanks the front matter out, so that every offset stays.
 func withoutFrontMatter(src []byte) []byte {

@@ -196,7 +196,7 @@ func (p *parser) fences(doc *document, fences []fence) {
 	bodies := make([]*hclsyntax.Body, len(fences))
 	for i, f := range fences {
 		bodies[i] = p.parseRules(f.file, f.text, f.offset)
-		d := &decoder{p: p, file: f.file, doc: doc}
+		d := &decoder{p: p, file: f.file, doc: doc, clause: f.clause}
 		d.documents(bodies[i])
 	}
 	for i, f := range fences {
