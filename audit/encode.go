@@ -1,10 +1,11 @@
 package audit
 
 import (
-	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	abide "github.com/abide-privacy/abide"
 )
 
 // Parts and envelopes are written for every look, so they are encoded here
@@ -51,30 +52,15 @@ func (o *object) number(name string, n uint64) {
 	}
 }
 
-func (o *object) id(name string, id [16]byte) {
-	if id == [16]byte{} {
-		return
+func (o *object) id(name string, id abide.SubjectID) {
+	if !id.IsZero() {
+		o.key(name)
+		o.b = appendID(o.b, id)
 	}
-	o.key(name)
-	o.b = appendID(o.b, id)
 }
 
-func appendID(b []byte, id [16]byte) []byte {
-	b = append(b, '"')
-	for i, n := 0, 0; i < 16; i += n {
-		n = 2
-		if i == 0 {
-			n = 4
-		}
-		if i == 10 {
-			n = 6
-		}
-		if i > 0 {
-			b = append(b, '-')
-		}
-		b = hex.AppendEncode(b, id[i:i+n])
-	}
-	return append(b, '"')
+func appendID(b []byte, id abide.SubjectID) []byte {
+	return append(append(append(b, '"'), id.String()...), '"')
 }
 
 func (o *object) time(name string, t time.Time) {

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"sync"
 
 	abide "github.com/abide-privacy/abide"
@@ -67,11 +68,7 @@ func (v *Vault) mac(root keys.IndexKey, info string, message []byte) ([]byte, er
 		pool, _ = v.index.LoadOrStore(name, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
 	}
 	p := pool.(*sync.Pool)
-	h := p.Get().(interface {
-		Reset()
-		Write([]byte) (int, error)
-		Sum([]byte) []byte
-	})
+	h := p.Get().(hash.Hash)
 	h.Reset()
 	h.Write(message)
 	out := h.Sum(nil)

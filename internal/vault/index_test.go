@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 	"testing"
 
 	abide "github.com/abide-privacy/abide"
@@ -102,6 +103,34 @@ func TestIndexConstruction(t *testing.T) {
 		values, err := v.Index("person.email", []byte("a@example.test"))
 		if !bytes.Equal(index(t, values, err).Value, h.Sum(nil)) {
 			t.Error("not HMAC-SHA-256 under the category's key")
+		}
+	}
+}
+
+// Requests share the vault: an index value never mixes two of them.
+func TestIndexConcurrently(t *testing.T) {
+	v := newVault(t)
+	want := map[string][]byte{}
+	for _, value := range []string{"a", "b", "c", "d"} {
+		values, err := v.Index("person.email", []byte(value))
+		want[value] = index(t, values, err).Value
+	}
+	errs := make(chan error)
+	for value, w := range want {
+		go func() {
+			for range 500 {
+				values, err := v.Index("person.email", []byte(value))
+				if err != nil || !bytes.Equal(values[0].Value, w) {
+					errs <- fmt.Errorf("%s: another value's index (%w)", value, err)
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range want {
+		if err := <-errs; err != nil {
+			t.Error(err)
 		}
 	}
 }

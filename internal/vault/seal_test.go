@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -115,7 +116,8 @@ func TestSwappedAndForgedItemsFail(t *testing.T) {
 			t.Errorf("%s: got %v, want item_damaged", name, err)
 			return
 		}
-		if e := err.(*abide.Error); e.Field != string(it.Category) || bytes.Contains([]byte(err.Error()), []byte("canary")) {
+		var e *abide.Error
+		if !errors.As(err, &e) || e.Field != string(it.Category) || bytes.Contains([]byte(err.Error()), []byte("canary")) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
