@@ -38,6 +38,7 @@ bind "identity--access" {
     reports = [account.cancelled]
   }
   example "no permission, no statement" {
+    given   = [lives(US)]
     refused = use(marketing_statements, account.name)
     because = no_consent
   }
@@ -170,6 +171,7 @@ bind "voluntary-correspondence" {
     keep  = consent.ended
   }
   example "no recording without a yes" {
+    given   = [lives(US)]
     refused = collect(interviews, letters.recording)
     because = no_consent
   }

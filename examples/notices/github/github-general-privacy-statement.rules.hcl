@@ -34,7 +34,7 @@ bind "automatically" {
   text = "sha256:b40979132508d2ff8166f48939cdefd5091841778cbae54215235d53a30f5342"
   data "usage" {
     address  = { words = "IP address", format = ip, many = true }
-    device   = { words = ["device information", "device type", "device type and ID"], many = true }
+    device   = { words = ["device information", "device type and ID"], many = true }
     session  = { words = "session details", many = true }
     time     = { words = ["date and time of requests", "date and time of visit"], many = true }
     os       = "operating system"
@@ -54,7 +54,6 @@ bind "processing-purposes-how-we-use-your-personal-data" {
     words   = ["inference", "infer"]
     uses    = [usage.address, inferred.place]
     basis   = legitimate_interest
-    keep    = account.closed
   }
 }
 
@@ -69,8 +68,8 @@ bind "sharing-of-personal-data" {
     words = ["competent authorities", "public authorities", "authorized law enforcement", "regulators", "courts"]
     class = authority
   }
-  recipient "partners" {
-    words    = ["partners and resellers"]
+  recipient "resellers" {
+    words    = "partners and resellers"
     class    = partner
     members  = register
     contract = { covers = residence, lapse = closes }
@@ -100,6 +99,7 @@ bind "private-repositories-github-access" {
     keep    = consent.ended
   }
   example "nobody looks without a yes" {
+    given   = [lives(US)]
     refused = read(support, repository.private)
     because = no_consent
   }
@@ -121,7 +121,7 @@ bind "how-do-we-and-our-partners-use-cookies-and-similar-technologies" {
     settings = ["preferences and settings", "language preferences"]
     pages    = { words = "pages you visit", many = true }
     links    = { words = "links you click on", many = true }
-    ids      = { words = "usage information", many = true }
+    ids      = { words = "similar usage information", many = true }
   }
   purpose "website_functions" {
     words = "essential website functions"
@@ -151,14 +151,35 @@ bind "how-do-we-and-our-partners-use-cookies-and-similar-technologies" {
     cookie = { purpose = advertising, host = ad_partners, sees = [cookie.pages, cookie.links, cookie.ids], after = consent }
   }
   example "advertising waits for a yes" {
+    given   = [lives(US)]
     refused = collect(advertising, cookie.pages)
     because = no_consent
   }
 }
 
+bind "cookies-and-tracking-technologies" {
+  text     = "sha256:4b2fabcb11ffdbcb3fa1b38d943d13383b8890cada208d8b505b85c9182b6621"
+  suppress = [{ code = prose_not_in_rules, name = usage.address, reason = "what a pixel tag tells; declared under #automatically" },
+    { code = purpose_not_in_rules, name = advertising, reason = "bound under #how-do-we-and-our-partners-use-cookies-and-similar-technologies" }]
+  data "reading" {
+    opened = { words = "opened an email", many = true }
+  }
+  purpose "mail_opened" {
+    words = "email communications more effective"
+    uses  = [reading.opened]
+    basis = legitimate_interest
+  }
+  tracker "pixel tag" { pixel = { purpose = mail_opened, sees = [reading.opened], after = load } }
+}
+
 bind "shine-the-light-act" {
-  text = "sha256:8ff54cd48432bbbf9ebfc80120f8295a2f1769aa2c2933aaad0bcf961849b6d0"
-  never "third parties' direct marketing" { give = { what = any, against = value } }
+  text        = "sha256:8ff54cd48432bbbf9ebfc80120f8295a2f1769aa2c2933aaad0bcf961849b6d0"
+  informative = "says that nobody receives data for marketing of their own; no recipient of these rules does"
+}
+
+bind "what-are-cookies-and-similar-technologies" {
+  text        = "sha256:c32489b3c56a1069ca1eda18b36fbf476dd852be8ebb4ca3037bd77e6f5cb671"
+  informative = "explains what cookies are"
 }
 
 bind "nevada" {
