@@ -85,22 +85,29 @@ func differences(a, b *rule.Purpose) []string {
 			out = append(out, what)
 		}
 	}
-	add("the data", sameRefs(a.Uses, b.Uses) && sameRefs(a.Contacts, b.Contacts) && sameRefs(a.ChosenBy, b.ChosenBy))
+	if only := oneSided(a, b); len(only) > 0 {
+		out = append(out, "the data ("+list(only)+")")
+	}
 	add("the legal basis", sameBasis(a.Basis, b.Basis))
 	add("retention", sameDeadline(a.Keep, b.Keep) && sameDeadline(a.AtMost, b.AtMost))
 	return out
 }
 
-func sameRefs(a, b []rule.Ref) bool {
-	names := func(l []rule.Ref) []string {
-		var out []string
-		for _, r := range l {
-			out = append(out, r.Name)
+// oneSided lists the categories that only one of two purposes uses, or that
+// they use differently.
+func oneSided(a, b *rule.Purpose) []string {
+	var out []string
+	for _, pair := range [][2][]rule.Ref{{a.Uses, b.Uses}, {a.Contacts, b.Contacts}, {a.ChosenBy, b.ChosenBy}} {
+		for i, l := range pair {
+			for _, r := range l {
+				if !slices.ContainsFunc(pair[1-i], func(o rule.Ref) bool { return o.Name == r.Name }) && !slices.Contains(out, r.Name) {
+					out = append(out, r.Name)
+				}
+			}
 		}
-		slices.Sort(out)
-		return slices.Compact(out)
 	}
-	return slices.Equal(names(a), names(b))
+	slices.Sort(out)
+	return out
 }
 
 func sameBasis(a, b *rule.Basis) bool {

@@ -17,7 +17,7 @@ func (c *checker) elsewhere(s *scope) {
 	if len(spoken) < 2 {
 		return
 	}
-	where := s.attributions()
+	where := s.attributions(spoken)
 	for _, b := range s.rules {
 		own := b.speaksOf()
 		if !containsAny(own, spoken) {
@@ -69,27 +69,29 @@ func (s *scope) spokenOf() []thing {
 }
 
 // attributions says, for each mention of a category, which rules its place in
-// the prose belongs to.
-func (s *scope) attributions() map[*mention][]thing {
+// the prose belongs to. A purpose of another clause counts as well, a service
+// of another does not: "the shop" is said in passing.
+func (s *scope) attributions(spoken []thing) map[*mention][]thing {
 	out := map[*mention][]thing{}
 	for _, r := range s.readings {
 		for i := range r.mentions {
 			m := &r.mentions[i]
 			if m.things[0].kind == aCategory {
-				out[m] = s.belongs(r, m)
+				out[m] = s.belongs(r, m, spoken)
 			}
 		}
 	}
 	return out
 }
 
-func (s *scope) belongs(r *reading, m *mention) []thing {
+func (s *scope) belongs(r *reading, m *mention, spoken []thing) []thing {
 	start, end := sentence(r.tokens[m.block], m.from)
 	var inside, before, behind []thing
 	beforeAt := -1
 	for i := range r.mentions {
 		a := &r.mentions[i]
-		if a.block != m.block || a.things[0].kind == aCategory {
+		k := a.things[0].kind
+		if a.block != m.block || k == aCategory || k == aService && !containsAny(a.things, spoken) {
 			continue
 		}
 		aStart, _ := sentence(r.tokens[a.block], a.from)

@@ -11,13 +11,16 @@ import (
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
-// LawAdvertisingIsSale is the key of the law value that says whether handing
-// data to an advertising partner counts as a sale: "yes" or "no".
-const LawAdvertisingIsSale = "advertising_is_sale"
-
-// LawSeparateConsents is the key of the law value that says whether each thing
-// a person agrees to has to be asked for on its own: "yes" or "no".
-const LawSeparateConsents = "separate_consents"
+// Keys of law values that only this package reads.
+const (
+	// lawUniversalOptOut names the signal by which people opt out of sale and
+	// sharing: where it is set, handing data over for advertising counts as
+	// one of the two.
+	lawUniversalOptOut = "universal_opt_out"
+	// lawSeparateConsents is "yes" where handing data to others, and each other
+	// thing agreed to, has to be asked for on its own.
+	lawSeparateConsents = "separate_consents"
+)
 
 // law runs the checks that read law profiles.
 func (c *checker) law() {
@@ -44,8 +47,8 @@ func (c *checker) sale() {
 		if !p.advert || seen[p.what] {
 			continue
 		}
-		places := c.placesWhere(LawAdvertisingIsSale, func(v policy.LawValue, pl abide.Place) bool {
-			return v.Value == "yes" && !c.saleResolved(c.purposes[p.purpose], pl)
+		places := c.placesWhere(lawUniversalOptOut, func(v policy.LawValue, pl abide.Place) bool {
+			return !c.saleResolved(c.purposes[p.purpose], pl, v.Value)
 		})
 		if len(places) == 0 {
 			continue
@@ -56,8 +59,8 @@ func (c *checker) sale() {
 	}
 }
 
-// saleResolved: closed there, asked for first there, or refused by a signal.
-func (c *checker) saleResolved(p *rule.Purpose, pl abide.Place) bool {
+// saleResolved: closed there, asked for first there, or refused by the signal.
+func (c *checker) saleResolved(p *rule.Purpose, pl abide.Place, signal string) bool {
 	if p == nil {
 		return false
 	}
@@ -71,7 +74,7 @@ func (c *checker) saleResolved(p *rule.Purpose, pl abide.Place) bool {
 	if basis != nil && basis.Kind == rule.BasisConsent {
 		return true
 	}
-	return slices.ContainsFunc(p.Honours, func(r rule.Ref) bool { return r.Name == "gpc" })
+	return slices.ContainsFunc(p.Honours, func(r rule.Ref) bool { return r.Name == signal })
 }
 
 // overrideAt returns the rule for the narrowest place around pl that sets what
@@ -96,23 +99,21 @@ func (c *checker) bundled() {
 			continue
 		}
 		parts := c.partsOf(p)
-		places := c.placesWhere(LawSeparateConsents, func(v policy.LawValue, pl abide.Place) bool {
+		if len(parts) == 0 {
+			continue
+		}
+		places := c.placesWhere(lawSeparateConsents, func(v policy.LawValue, pl abide.Place) bool {
 			return v.Value == "yes" && c.bundledAt(p, pl, len(parts) > 1)
 		})
-		if key := lawKeyOf(p); key != "" {
-			places = append(places, c.placesWhere(key, func(v policy.LawValue, pl abide.Place) bool {
-				return v.Value == policy.RegimeSeparate && c.bundledAt(p, pl, false)
-			})...)
-		}
 		if len(places) > 0 {
-			slices.Sort(places)
-			c.reportBundled(p, parts, slices.Compact(places))
+			c.reportBundled(p, parts, places)
 		}
 	}
 }
 
 // bundledAt: there, the purpose is pursued with consent, and is several things
-// in one or marketing that is not asked for on its own.
+// in one, or one that is not asked for on its own. Where a profile says how to
+// ask, it is asked as the law there wants.
 func (c *checker) bundledAt(p *rule.Purpose, pl abide.Place, several bool) bool {
 	basis := p.Basis
 	if in := c.overrideAt(p, pl, func(in *rule.PlaceRule) bool { return in.Basis != nil || in.Closed }); in != nil {
@@ -124,7 +125,7 @@ func (c *checker) bundledAt(p *rule.Purpose, pl abide.Place, several bool) bool 
 	if !consents(basis) {
 		return false
 	}
-	return several || lawKeyOf(p) == policy.LawDirectMarketing && p.Ask != "separate" && !c.askedSeparately(p, pl)
+	return several || basis.Kind != rule.BasisProfile && p.Ask != "separate" && !c.askedSeparately(p, pl)
 }
 
 // part is one of several things that a purpose asks a single consent for.
@@ -133,18 +134,13 @@ type part struct {
 	span abide.Span
 }
 
-// partsOf lists the things that a single consent to p would cover: marketing,
-// providing a service, handing data to others who are not merely processors.
+// partsOf lists the things that law wants asked for separately and a single
+// consent to p would cover: marketing, handing data to others who are not mere
+// processors, and beside them the service itself.
 func (c *checker) partsOf(p *rule.Purpose) []part {
 	var parts []part
 	if p.Marketing || len(p.Offers) > 0 {
 		parts = append(parts, part{"marketing", p.Label})
-	}
-	for _, s := range c.set.Services {
-		if i := slices.IndexFunc(s.Serves, func(r rule.Ref) bool { return r.Name == string(p.Name) }); i >= 0 {
-			parts = append(parts, part{"the service " + string(s.Name), s.Serves[i].Span})
-			break
-		}
 	}
 	for _, r := range c.set.Recipients {
 		if r.Class == "processor" || r.Class == "authority" {
@@ -153,6 +149,14 @@ func (c *checker) partsOf(p *rule.Purpose) []part {
 		if i := slices.IndexFunc(r.Gets, func(g rule.Gets) bool { return g.Purpose.Name == string(p.Name) }); i >= 0 {
 			parts = append(parts, part{"disclosure to " + string(r.Name), r.Gets[i].Purpose.Span})
 			break
+		}
+	}
+	if len(parts) == 0 || len(p.Uses) == 0 {
+		return parts
+	}
+	for _, s := range c.set.Services {
+		if i := slices.IndexFunc(s.Serves, func(r rule.Ref) bool { return r.Name == string(p.Name) }); i >= 0 && len(s.Needs) > 0 {
+			return append(parts, part{"the service " + string(s.Name), s.Serves[i].Span})
 		}
 	}
 	return parts
@@ -166,23 +170,12 @@ func (c *checker) reportBundled(p *rule.Purpose, parts []part, places []abide.Pl
 	if len(parts) > 1 {
 		c.find(diag.New(diag.ConsentBundled, at, "one consent to \"%s\" covers %s and %s, which law wants asked for separately in %s", p.Name, parts[0].what, parts[1].what, placeList(places)).
 			WithLabel("one consent for all of it").WithOther(parts[1].span, parts[1].what).
-			WithHint("make a purpose of its own of each, with a basis of its own"), string(p.Name), p.Clause)
+			WithHint("make each a purpose of its own, with a basis of its own"), string(p.Name), p.Clause)
 		return
 	}
-	c.find(diag.New(diag.ConsentBundled, at, "purpose \"%s\" is agreed to together with others in %s, where law wants a consent of its own", p.Name, placeList(places)).
-		WithLabel("one consent with others").WithOther(p.Label, "for this purpose").
+	c.find(diag.New(diag.ConsentBundled, at, "\"%s\" (%s) is agreed to in one breath with other things in %s, where law wants a consent of its own", p.Name, parts[0].what, placeList(places)).
+		WithLabel("one consent with others").WithOther(parts[0].span, parts[0].what).
 		WithHint("ask for it on its own there: in %s { ask = separate }", strings.Join(strs(places), " ")), string(p.Name), p.Clause)
-}
-
-// lawKeyOf is the law value that says how a purpose is asked for.
-func lawKeyOf(p *rule.Purpose) string {
-	switch {
-	case p.Basis != nil && p.Basis.Kind == rule.BasisProfile:
-		return p.Basis.Profile
-	case p.Marketing:
-		return policy.LawDirectMarketing
-	}
-	return ""
 }
 
 func (c *checker) askedSeparately(p *rule.Purpose, pl abide.Place) bool {

@@ -33,6 +33,9 @@ type token struct {
 var fold = cases.Fold()
 
 func folded(s string) string {
+	if ascii(s) {
+		return strings.ToLower(s)
+	}
 	s = strings.Map(func(r rune) rune {
 		if invisible(r) {
 			return -1
@@ -40,6 +43,15 @@ func folded(s string) string {
 		return r
 	}, s)
 	return norm.NFKC.String(fold.String(norm.NFKC.String(s)))
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // invisible characters stand inside words without parting them.
@@ -63,9 +75,11 @@ func isWord(r rune) bool {
 
 // spaceless scripts are matched character by character, without boundaries.
 func spaceless(r rune) bool {
-	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar) ||
-		r == 'ー'
+	return r >= firstSpaceless && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar) || r == 'ー'
 }
+
+// firstSpaceless is where the first of these scripts begins (Thai).
+const firstSpaceless = '\u0e00'
 
 // tokenize splits text into tokens.
 func tokenize(text string) []token {
