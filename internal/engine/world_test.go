@@ -105,6 +105,13 @@ func once(c engine.Call, key string) engine.Call {
 	return c
 }
 
+func newRing(t *testing.T) *keys.Keyring {
+	t.Helper()
+	ring, err := keys.New()
+	must(t, err)
+	return ring
+}
+
 func newWorld(t *testing.T, open stores) *world {
 	t.Helper()
 	ring, err := keys.New()
