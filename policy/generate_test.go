@@ -154,9 +154,9 @@ func (d *draw) register() *policy.Register {
 		Staff:   []policy.StaffFact{{Name: "kim", UndertakingEnds: d.when("undertaking"), ReviewedAt: d.when("reviewed")}},
 		Reviews: []policy.ReviewFact{{Name: "machine rooms", At: d.when("machine rooms")}}}
 	for _, name := range []abide.Recipient{"dispatch", "couriers", "friends", "affiliates"} {
-		if d.yes("contract") {
+		if !d.rarely("no contract") {
 			r.Contracts = append(r.Contracts, policy.ContractFact{Recipient: name, Signed: pick(d, "signed", noon.AddDate(-1, 0, 0), noon.AddDate(1, 0, 0)),
-				Ends: pick(d, "ends", time.Time{}, time.Time{}, noon), Covers: some(d, "covers", 3, somePlaces...)})
+				Ends: pick(d, "ends", time.Time{}, time.Time{}, noon), Covers: some(d, "covers", 6, append([]abide.Place{"HK", "EEA", "US"}, somePlaces...)...)})
 		}
 	}
 	return r
@@ -166,13 +166,19 @@ func (d *draw) request() policy.Request {
 	pu := pick(d, "purpose", append(d.purposes(), "marketing", "marketing", "recommend", "recommend", "survey")...)
 	act := pick(d, "act", abide.Acts()...)
 	if len(d.p.Covered(pu, act)) == 0 && !d.rarely("uncovered act") {
-		act = abide.ActUse
+		pu = pick[abide.Purpose](d, "other purpose", "marketing", "recommend")
+	}
+	recipient := pick[abide.Recipient](d, "recipient", "dispatch", "couriers", "friends", "court", "affiliates")
+	if act == abide.ActDisclose && !d.rarely("any disclosure") {
+		pu, recipient = "provide", pick[abide.Recipient](d, "named recipient", "dispatch", "couriers")
 	}
 	r := policy.Request{Purpose: pu, Act: act, At: noon, Actor: abide.Actor{Kind: abide.ActorService, Name: "app", Purposes: []abide.Purpose{pu}}}
 	// Mostly what the purpose covers, so that permits are ordinary.
 	pool := d.p.Covered(pu, act)
 	if len(pool) == 0 || d.rarely("any category") {
 		pool = d.categories()
+	} else if act == abide.ActDisclose {
+		pool = []abide.Category{"person.name", "person.name", "person.phone"}
 	}
 	r.Categories = slices.Compact(rapid.SliceOfN(rapid.SampledFrom(pool), 1, 4).Draw(d.t, "categories"))
 	if d.rarely("other actor") {
@@ -183,7 +189,7 @@ func (d *draw) request() policy.Request {
 	case abide.ActCollect:
 		r.Service = pick[abide.Service](d, "service", "", "", "shop", "messaging")
 	case abide.ActDisclose:
-		r.Recipient = pick[abide.Recipient](d, "recipient", "dispatch", "couriers", "friends", "court", "affiliates")
+		r.Recipient = recipient
 		r.ForValue = d.rarely("for value")
 	case abide.ActContact, abide.ActChoose:
 		r.Topic, r.Channel = pick[abide.Topic](d, "topic", "", "offers", "news"), pick[abide.Channel](d, "channel", "", "email", "sms", "post")
