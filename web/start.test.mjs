@@ -25,7 +25,7 @@ async function audit(page) {
 
 const steps = [
   { n: 1, verdict: "Permitted", holds: /consent|no_objection/ },
-  { n: 2, verdict: "Refused", holds: /purpose_does_not_cover/, clause: /privacy#/ },
+  { n: 2, verdict: "Refused", holds: /purpose_does_not_cover/, clause: /privacy#C05/ },
   { n: 3, verdict: "Recorded", holds: /withdrawn|receipt/i },
   { n: 4, verdict: "Refused", holds: /withdrawn/, clause: /privacy#C07/ },
   { n: 5, verdict: "Does not publish", holds: /birthday/ },
@@ -44,6 +44,8 @@ test("every guided step works by click", async () => {
     await result.waitFor({ state: "visible" });
     assert.match(await result.locator(".verdict").innerText(), new RegExp(s.verdict), `step ${s.n}`);
     assert.match(await result.textContent(), s.holds, `step ${s.n}`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 1280, `step ${s.n} makes the page ${wide} wide`);
     if (s.clause) assert.match(await result.locator(".where").first().innerText(), s.clause, `step ${s.n}`);
   }
   assert.deepEqual(await audit(page), []);

@@ -47,7 +47,7 @@ func (m *Main) printCheck(res *load.Result, verbose bool) {
 		}
 	}
 	for _, d := range res.Report.Coverage.ByDocument {
-		fmt.Fprintf(m.Stdout, "%s (%s): %d of %d clauses that promise are bound to rules", d.Document, d.Language, d.Bound, d.Clauses-d.Informative)
+		fmt.Fprintf(m.Stdout, "%s (%s): %d of %d clauses that promise are bound to rules", d.Document, d.Language, d.Bound, d.Clauses)
 		if d.Informative > 0 {
 			fmt.Fprintf(m.Stdout, ", %d informative", d.Informative)
 		}

@@ -30,6 +30,9 @@ func (s *server) notice(w http.ResponseWriter, r *http.Request) {
 		Rules:     true,
 		Link:      func(d *rule.Document) string { return "/policy/" + url.PathEscape(string(d.Name)) },
 	}
+	if o.Document == "" {
+		o.Document = mainDocument(res.Set)
+	}
 	o.Language = render.Choose(res.Set, o.Document, r.Header.Get("Accept-Language"))
 	var page bytes.Buffer
 	if wantsText(r) {
@@ -53,6 +56,25 @@ func (s *server) notice(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 	}
 	_, _ = w.Write(page.Bytes())
+}
+
+// mainDocument is the document that most rules stand in: at /policy people look
+// for the privacy notice, not for the user agreement beside it.
+func mainDocument(set *rule.Set) abide.DocumentName {
+	var main abide.DocumentName
+	most := -1
+	for _, d := range set.Documents {
+		bound := 0
+		for _, c := range d.Clauses {
+			if c.HasRules {
+				bound++
+			}
+		}
+		if d.TranslationOf == "" && bound > most {
+			main, most = d.Name, bound
+		}
+	}
+	return main
 }
 
 func wantsText(r *http.Request) bool {

@@ -75,6 +75,7 @@ func (s *Start) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /start/start.css", asset("start.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET /start/start.js", asset("start.js", "text/javascript; charset=utf-8"))
+	mux.HandleFunc("GET /start/icon.svg", asset("icon.svg", "image/svg+xml"))
 	return mux
 }
 

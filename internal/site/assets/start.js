@@ -62,13 +62,16 @@ function show(panel, { status, data }) {
     panel.append(reasonsList(decision.reasons));
   } else if (data?.publishable !== undefined) {
     panel.append(verdict(data.publishable ? "permit" : "deny", data.publishable ? "Would publish" : "Does not publish"));
-    panel.append(element("pre", "findings", data.text));
-  } else if (data?.action || data?.receipt_id) {
-    panel.append(verdict("done", `Recorded: ${data.action ?? ""}`));
-    panel.append(element("p", "", "The receipt is signed and can be verified without this server."));
-  } else if (data?.certificate_id || data?.erased_at) {
+    const findings = element("pre", "findings", data.text);
+    findings.tabIndex = 0;
+    panel.append(findings);
+  } else if (data?.form?.startsWith("abide-receipt/")) {
+    panel.append(verdict("done", `Recorded: ${data.action}`));
+    panel.append(element("p", "", "This is a signed receipt: it can be verified without this server."));
+  } else if (data?.form?.startsWith("abide-erasure-certificate/")) {
     panel.append(verdict("done", "Erased"));
-    panel.append(element("p", "", "The keys are destroyed; the certificate is signed."));
+    panel.append(element("p", "", "The keys are destroyed; this certificate is signed."));
+    panel.append(survivors(data.survives));
   } else if (status >= 400) {
     panel.append(verdict("deny", data?.title ?? `Status ${status}`));
     if (data?.detail) panel.append(element("p", "", data.detail));
@@ -82,6 +85,18 @@ function show(panel, { status, data }) {
   raw.append(pre);
   panel.append(raw);
   panel.hidden = false;
+}
+
+function survivors(survives) {
+  if (!survives?.length) return element("p", "", "Nothing survives.");
+  const list = element("ul", "reasons");
+  for (const s of survives) {
+    const item = element("li");
+    item.append(element("span", "text", `Survives: ${s.what}. Ground: ${s.ground}, until ${(s.until ?? "").slice(0, 10)}`));
+    if (s.clause) item.append(clauseLink(s.clause));
+    list.append(item);
+  }
+  return list;
 }
 
 function values(data) {
