@@ -162,9 +162,10 @@ func (d *draw) register() *policy.Register {
 	return r
 }
 
-func (d *draw) request() policy.Request {
+func (d *draw) request() policy.Request { return d.requestTo(pick(d, "act", abide.Acts()...)) }
+
+func (d *draw) requestTo(act abide.Act) policy.Request {
 	pu := pick(d, "purpose", append(d.purposes(), "marketing", "marketing", "recommend", "recommend", "survey")...)
-	act := pick(d, "act", abide.Acts()...)
 	if len(d.p.Covered(pu, act)) == 0 && !d.rarely("uncovered act") {
 		pu = pick[abide.Purpose](d, "other purpose", "marketing", "recommend")
 	}
