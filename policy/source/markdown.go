@@ -88,6 +88,7 @@ type walker struct {
 	anchors map[*ast.Heading]string
 	starts  map[*ast.Heading]int
 	order   []*ast.Heading
+	later   []*ast.Heading // those of order that stand below the current one
 	clause  *rule.Clause
 	nblock  int
 	fences  []fence
@@ -118,17 +119,20 @@ func (w *walker) headings(root ast.Node) {
 		taken[id] = at
 		w.anchors[h] = id
 	}
+	w.later = w.order
+	next := map[string]int{}
 	for _, h := range w.order {
 		if w.anchors[h] != "" {
 			continue
 		}
 		base := slug(w.plain(h))
 		id := base
-		for i := 1; ; i++ {
+		for {
 			if _, used := taken[id]; !used && id != "" {
 				break
 			}
-			id = base + "-" + strconv.Itoa(i)
+			next[base]++
+			id = base + "-" + strconv.Itoa(next[base])
 		}
 		taken[id] = w.headingSpan(h)
 		w.anchors[h] = id
@@ -204,11 +208,11 @@ func lineEnd(src []byte, offset int) int {
 func (w *walker) open(h *ast.Heading) {
 	doc := w.doc.doc
 	start, end := w.starts[h], len(w.src)
-	for _, next := range w.order {
-		if s := w.starts[next]; s > start {
-			end = s
-			break
-		}
+	for len(w.later) > 0 && w.starts[w.later[0]] <= start {
+		w.later = w.later[1:]
+	}
+	if len(w.later) > 0 {
+		end = w.starts[w.later[0]]
 	}
 	w.clause = &rule.Clause{
 		Document: doc, ID: w.anchors[h], Title: strings.TrimSpace(w.plain(h)), Depth: h.Level,

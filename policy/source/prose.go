@@ -217,6 +217,9 @@ func digest(c *rule.Clause) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// emptyDigest is the digest of a clause without text under its heading.
+var emptyDigest = digest(&rule.Clause{})
+
 func inHeading(c *rule.Clause, t rule.Text) bool {
 	return c.Title != "" && t.Span.Start.Byte < c.Heading.End.Byte
 }

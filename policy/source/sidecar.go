@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy/diag"
 	"github.com/abide-privacy/abide/policy/rule"
 )
@@ -79,10 +80,11 @@ func (p *parser) notice(sidecar, name string) ([]byte, bool) {
 
 // binding is a clause of the notice to which a sidecar binds rules.
 type binding struct {
-	clause *rule.Clause
-	text   string // the digest it remembers
-	at     field  // where it is remembered
-	rules  []rule.At
+	anchor string
+	clause *rule.Clause // nil if the notice has no such heading
+	text   string       // the digest it remembers
+	at     abide.Span   // where it is remembered
+	rules  []abide.Span
 }
 
 // sidecarBody reads bind "anchor" { … } blocks, and the document block.
@@ -97,8 +99,8 @@ func (p *parser) sidecarBody(doc *document, file string, body *hclsyntax.Body) {
 			if !ok {
 				continue
 			}
-			if clause := p.heading(doc, anchor, field{name: anchor, at: at}); clause != nil {
-				p.bind(doc, file, clause, b)
+			if p.declareInFile("bind", anchor, at) {
+				p.bind(doc, file, &binding{anchor: anchor, clause: doc.clause(anchor), at: at}, b)
 			}
 		case "document":
 		default:
@@ -114,44 +116,67 @@ func (p *parser) sidecarBody(doc *document, file string, body *hclsyntax.Body) {
 }
 
 // bind reads the rules bound to one clause of the notice.
-func (p *parser) bind(doc *document, file string, clause *rule.Clause, b *hclsyntax.Block) {
-	d := &decoder{p: p, file: file, doc: doc, clause: clause}
-	bound := &binding{clause: clause, at: field{name: "bind", at: d.span(b.TypeRange)}}
-	read := d.clauseArgs()
-	read["text"] = func(f field) {
-		d.text(&bound.text)(f)
-		bound.at = field{name: "text", at: d.textSpan(f.expr)}
+func (p *parser) bind(doc *document, file string, bound *binding, b *hclsyntax.Block) {
+	d := &decoder{p: p, file: file, doc: doc, clause: bound.clause}
+	for _, inner := range b.Body.Blocks {
+		bound.rules = append(bound.rules, d.at(inner, d.span(inner.TypeRange)).Span)
 	}
-	d.fields("bind", d.bodyFields(b.Body), read)
+	if bound.clause == nil {
+		if text, ok := b.Body.Attributes["text"]; ok {
+			bound.text, _ = literalString(text.Expr)
+		}
+		p.gone(doc, bound)
+		return
+	}
+	d.fields("bind", d.bodyFields(b.Body), d.bindArgs(bound))
 	for _, inner := range b.Body.Blocks {
 		if inner.Type == "document" || inner.Type == "clause" {
 			d.report(diag.New(diag.MisplacedBlock, d.span(inner.TypeRange), "%s does not stand in a binding", inner.Type).
 				WithHint("a binding takes informative and suppress itself; document stands outside"))
 			continue
 		}
-		bound.rules = append(bound.rules, d.at(inner, d.span(inner.TypeRange)))
 		d.rule(inner)
 	}
 	p.remembered(bound)
 }
 
-// heading finds the clause a binding means.
-func (p *parser) heading(doc *document, anchor string, f field) *rule.Clause {
-	var anchors []string
+// bindArgs are what a binding says besides its rules.
+func (d *decoder) bindArgs(bound *binding) args {
+	read := d.clauseArgs()
+	read["text"] = func(f field) {
+		d.text(&bound.text)(f)
+		bound.at = d.textSpan(f.expr)
+	}
+	return read
+}
+
+// clause returns the clause with an anchor, or nil.
+func (doc *document) clause(anchor string) *rule.Clause {
 	for _, c := range doc.doc.Clauses {
 		if c.ID == anchor {
 			return c
 		}
+	}
+	return nil
+}
+
+// gone reports a binding whose heading the notice does not have, and where its
+// text went, if it stands under another heading now.
+func (p *parser) gone(doc *document, b *binding) {
+	out := diag.New(diag.UnknownHeading, b.at, "%s has no heading with the anchor %s: %s", doc.doc.File, b.anchor, p.lookAgain(b)).In("", b.anchor)
+	var anchors []string
+	for _, c := range doc.doc.Clauses {
+		if b.text == digestPrefix+c.Digest && c.Digest != emptyDigest {
+			p.report(out.WithOther(c.Heading, "the same text stands here").WithHint("bind %q instead", c.ID))
+			return
+		}
 		anchors = append(anchors, c.ID)
 	}
-	out := diag.New(diag.UnknownHeading, f.at, "%s has no heading with the anchor %s", doc.doc.File, anchor).In("", anchor)
-	if near, ok := diag.Suggest(anchor, anchors); ok {
-		out.Hint = "did you mean " + near + "?"
-	} else {
-		out.Hint = "the heading is gone or renamed: bind its rules to the clause that says the same now, or remove them"
+	out.Hint = "the heading is gone or renamed: bind its rules to the clause that says the same now, or remove them"
+	if near, ok := diag.Suggest(b.anchor, anchors); ok {
+		out = out.WithOther(doc.clause(near).Heading, "a heading much like it").WithHint("did you mean %s?", near)
 	}
 	p.report(out)
-	return nil
 }
 
 // remembered compares the text under the heading with the digest the binding
@@ -159,34 +184,30 @@ func (p *parser) heading(doc *document, anchor string, f field) *rule.Clause {
 func (p *parser) remembered(b *binding) {
 	now := digestPrefix + b.clause.Digest
 	id := b.clause.FullID()
-	if b.text == "" {
-		p.report(diag.New(diag.BindingWithoutDigest, b.at.at, "the binding of %s remembers no text", b.clause.ID).
-			WithHint("read the text, then write text = %q", now).WithOther(b.clause.Heading, "the heading").In(id, b.clause.ID))
-		return
+	switch {
+	case b.text == now:
+	case b.text == "":
+		p.report(diag.New(diag.BindingWithoutDigest, b.at, "the binding of %s remembers no text", b.anchor).
+			WithHint("read the text, then write text = %q", now).WithOther(b.clause.Heading, "the heading").In(id, b.anchor))
+	case !strings.HasPrefix(b.text, digestPrefix) || len(b.text) != len(now):
+		p.report(diag.New(diag.WrongValue, b.at, "this is not a digest of a text").WithHint("read the text, then write text = %q", now).In(id, b.anchor))
+	default:
+		p.report(diag.New(diag.NoticeTextChanged, b.at, "the text under %q has changed since its rules were written: %s", b.clause.Title, p.lookAgain(b)).
+			WithOther(b.clause.Heading, "the text that changed").
+			WithHint("when text and rules agree again, write text = %q", now).In(id, b.anchor))
 	}
-	if b.text == now {
-		return
-	}
-	if !strings.HasPrefix(b.text, digestPrefix) || len(b.text) != len(now) {
-		p.report(diag.New(diag.WrongValue, b.at.at, "this is not a digest of a text").WithHint("read the text, then write text = %q", now).In(id, b.clause.ID))
-		return
-	}
-	var names []string
-	for _, r := range b.rules {
-		head, _, _ := strings.Cut(p.firstLine(r), "{")
-		names = append(names, strings.TrimSpace(head))
-	}
-	what := "nothing is bound to it"
-	if len(names) > 0 {
-		what = "look again at " + strings.Join(names, ", ")
-	}
-	p.report(diag.New(diag.NoticeTextChanged, b.at.at, "the text under %q has changed since its rules were written: %s", b.clause.Title, what).
-		WithOther(b.clause.Heading, "the text that changed").
-		WithHint("when text and rules agree again, write text = %q", now).In(id, b.clause.ID))
 }
 
-func (p *parser) firstLine(r rule.At) string {
-	text, _ := p.files.At(r.Span)
-	line, _, _ := strings.Cut(text, "\n")
-	return line
+// lookAgain names the rules of a binding, as they are headed.
+func (p *parser) lookAgain(b *binding) string {
+	if len(b.rules) == 0 {
+		return "no rule is bound to it"
+	}
+	names := make([]string, len(b.rules))
+	for i, at := range b.rules {
+		text, _ := p.files.At(at)
+		head, _, _ := strings.Cut(text, "{")
+		names[i] = strings.TrimSpace(head)
+	}
+	return "look again at " + strings.Join(names, ", ")
 }

@@ -25,7 +25,11 @@ func (p *parser) sidecarMarkdown(doc *document, file string, text []byte) {
 		p.sidecarFence(doc, f, bodies[i], bound)
 	}
 	for _, c := range side.doc.Clauses {
-		if b, ok := bound[c.ID]; ok && b.clause != nil {
+		switch b := bound[c.ID]; {
+		case b == nil:
+		case b.clause == nil:
+			p.gone(doc, b)
+		default:
 			p.remembered(b)
 		}
 	}
@@ -43,22 +47,19 @@ func (p *parser) sidecarFence(doc *document, f fence, body *hclsyntax.Body, boun
 		if b.Type == "document" {
 			continue
 		}
-		bind, seen := bound[f.clause.ID]
-		if !seen {
-			at := field{name: f.clause.ID, at: f.clause.Heading}
-			bind = &binding{clause: p.heading(doc, f.clause.ID, at), at: at}
+		bind := bound[f.clause.ID]
+		if bind == nil {
+			bind = &binding{anchor: f.clause.ID, clause: doc.clause(f.clause.ID), at: f.clause.Heading}
 			bound[f.clause.ID] = bind
 		}
-		if bind.clause == nil {
-			continue
-		}
-		d.clause = bind.clause
-		if b.Type == "bind" {
+		if d.clause = bind.clause; b.Type == "bind" {
 			d.bindHere(bind, b)
 			continue
 		}
-		bind.rules = append(bind.rules, d.at(b, d.span(b.TypeRange)))
-		d.rule(b)
+		bind.rules = append(bind.rules, d.at(b, d.span(b.TypeRange)).Span)
+		if bind.clause != nil {
+			d.rule(b)
+		}
 	}
 }
 
@@ -66,10 +67,11 @@ func (p *parser) sidecarFence(doc *document, f fence, body *hclsyntax.Body, boun
 // under.
 func (d *decoder) bindHere(bound *binding, b *hclsyntax.Block) {
 	d.noLabel(b)
-	read := d.clauseArgs()
-	read["text"] = func(f field) {
-		d.text(&bound.text)(f)
-		bound.at = field{name: "text", at: d.textSpan(f.expr)}
+	if bound.clause == nil {
+		if text, ok := b.Body.Attributes["text"]; ok {
+			bound.text, _ = literalString(text.Expr)
+		}
+		return
 	}
-	d.body("bind", b, read)
+	d.body("bind", b, d.bindArgs(bound))
 }
