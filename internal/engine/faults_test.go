@@ -16,15 +16,27 @@ type faults struct {
 	before map[string]error // the operation does nothing and fails
 	after  map[string]error // the operation takes effect and fails
 	count  map[string]int
+
+	killer    string // this operation is the last
+	persisted bool   // and takes effect
+	dead      bool
 }
 
 func (f *faults) set(before, after map[string]error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.before, f.after, f.count = before, after, nil
+	f.before, f.after, f.count, f.killer, f.dead = before, after, nil, "", false
 }
 
 func (f *faults) clear() { f.set(nil, nil) }
+
+// kill lets one operation through, persisted or not, and then nothing more:
+// the process is dead from there on.
+func (f *faults) kill(op string, persisted bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before, f.after, f.count, f.killer, f.persisted = nil, nil, nil, op, persisted
+}
 
 func (f *faults) calls(op string) int {
 	f.mu.Lock()
@@ -39,7 +51,16 @@ func (f *faults) run(op string, do func() error) error {
 		f.count = map[string]int{}
 	}
 	f.count[op]++
+	killed := op == f.killer
+	dead := f.dead
+	f.dead = dead || killed
 	f.mu.Unlock()
+	if dead || killed && !f.persisted {
+		return storage.ErrUnavailable
+	}
+	if killed {
+		after = storage.ErrUnavailable
+	}
 	if before != nil {
 		return before
 	}
@@ -72,6 +93,10 @@ func (s *faultyStore) Claim(ctx context.Context, l []storage.Lookup, now time.Ti
 
 func (s *faultyStore) Confirm(ctx context.Context, l []storage.Lookup) error {
 	return s.f.run("confirm", func() error { return s.Store.Confirm(ctx, l) })
+}
+
+func (s *faultyStore) DropRecord(ctx context.Context, kind, name string) error {
+	return s.f.run("drop record", func() error { return s.Store.DropRecord(ctx, kind, name) })
 }
 
 func (s *faultyStore) PurgeItems(ctx context.Context, id abide.SubjectID, c []storage.Compartment, n int) (dropped []storage.Lookup, more bool, err error) {

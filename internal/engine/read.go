@@ -88,14 +88,16 @@ func (e *Engine) read(ctx context.Context, c Call, s *subject, r Read) (*ReadRes
 		return nil, err
 	}
 	d := s.policy().Decide(facts, reg, req)
-	if !d.Allowed() {
-		return nil, e.refuse(ctx, c, s, s.id, req, part, d)
+	var held []opened
+	if d.Allowed() {
+		if held, err = e.judgeItems(s, facts, reg, req, &d); err != nil {
+			return nil, err
+		}
 	}
-	held, err := e.judgeItems(s, facts, reg, req, &d)
-	if err != nil {
-		return nil, err
-	}
 	if !d.Allowed() {
+		if facts != &s.facts { // law retains nothing that this is about
+			d = s.policy().Decide(&s.facts, reg, req)
+		}
 		return nil, e.refuse(ctx, c, s, s.id, req, part, d)
 	}
 	return e.release(ctx, c, s, req, held, part, d)

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -54,11 +53,13 @@ func (e *Engine) collectForBoth(ctx context.Context, c Call, req Collect) (Colle
 	}
 	got, err := e.collect(ctx, c, req, ids)
 	if err != nil {
-		// An unknown outcome leaves the note, and whoever finds it finds out.
-		if abide.ErrorCode(err) != abide.CodeOutcomeUnknown {
-			err = errors.Join(err, storageError(e.store.DropRecord(context.WithoutCancel(ctx), recordCopy, name)))
+		// If it is certain that nothing was written, the note can go. Otherwise
+		// whoever finds it finds out.
+		switch abide.ErrorCode(err) {
+		case abide.CodeInvalid, abide.CodeDenied, abide.CodeConflict, abide.CodeErased, abide.CodeTooLarge:
+			e.dropNote(ctx, name)
 		}
-		return Collected{}, firstError(err)
+		return Collected{}, err
 	}
 	// A retry under the same idempotency key wrote nothing new: the items are
 	// those of the first try.
@@ -66,19 +67,15 @@ func (e *Engine) collectForBoth(ctx context.Context, c Call, req Collect) (Colle
 	if err := e.copyItems(ctx, note); err != nil {
 		return Collected{}, err
 	}
-	if err := e.store.DropRecord(context.WithoutCancel(ctx), recordCopy, name); err != nil {
-		e.log.Warn("note of a two-party copy not dropped yet", "error", err.Error())
-	}
+	e.dropNote(ctx, name)
 	return got, nil
 }
 
-// firstError keeps the caller's error in front of what cleaning up met.
-func firstError(err error) error {
-	var known *abide.Error
-	if errors.As(err, &known) {
-		return known
+// dropNote drops a note; one that stays is found, and found to be done.
+func (e *Engine) dropNote(ctx context.Context, name string) {
+	if err := e.store.DropRecord(context.WithoutCancel(ctx), recordCopy, name); err != nil {
+		e.log.Warn("note of a two-party copy not dropped yet", "error", err.Error())
 	}
-	return err
 }
 
 // shared picks ids for the two-party items of a request, after asking whether
