@@ -40,7 +40,8 @@ func (c *compiler) places() {
 	c.ages()
 }
 
-// strictestAge is read where no profile says an age.
+// strictestAge is read where no profile says an age: the UN Convention on the
+// Rights of the Child, Art. 1, calls a child whoever is younger.
 const strictestAge = 18
 
 // ages reads the age bands of all places; the unknown place has the highest.

@@ -54,7 +54,7 @@ func (p *Policy) Deadline(c abide.Category, it ItemFact, f *Facts) (due time.Tim
 	due = it.Obtained
 	for _, id := range cat.used {
 		pu := p.bindingPurpose(p.purposes[id], f, distant)
-		if !pu.covers.all.has(cat.id) || (it.Purposes != nil && !slices.Contains(it.Purposes, pu.Name)) {
+		if !pu.covers.all.has(cat.id) || !pu.speaksTo(f) || (it.Purposes != nil && !slices.Contains(it.Purposes, pu.Name)) {
 			continue
 		}
 		v, _ := p.variantFor(pu, f)
@@ -81,6 +81,11 @@ func (p *Policy) Deadline(c abide.Category, it ItemFact, f *Facts) (due time.Tim
 	return due, ground, true
 }
 
+// speaksTo reports whether the purpose's document speaks to the person at all.
+func (pu *Purpose) speaksTo(f *Facts) bool {
+	return !pu.onlyAgreed || accepted(f, pu.Document, distant)
+}
+
 // distant is later than any acceptance: for a deadline it counts whether a
 // document was accepted, not when.
 var distant = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -97,7 +102,7 @@ func (p *Policy) LawGround(c abide.Category, it ItemFact, f *Facts) (ground abid
 	for _, id := range cat.used {
 		pu := p.bindingPurpose(p.purposes[id], f, distant)
 		v, _ := p.variantFor(pu, f)
-		if v.strictest.rank != rankLaw || v.closed != nil {
+		if v.strictest.rank != rankLaw || v.closed != nil || !pu.covers.all.has(cat.id) || !pu.speaksTo(f) {
 			continue
 		}
 		end, ends := p.lawfulUntil(pu, v, cat, &it, f)
