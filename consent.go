@@ -43,6 +43,7 @@ type Evidence struct {
 	Source       string `json:"source,omitempty"`       // page, form, call centre
 	Jurisdiction Place  `json:"jurisdiction,omitempty"` // as known at the time
 	Note         string `json:"note,omitempty"`         // an operator's reason
+	Details      string `json:"details,omitempty"`      // whatever else the caller keeps as evidence: a JSON object
 	Signal       string `json:"signal,omitempty"`       // set if a program spoke for the person: "gpc"; an explicit later choice beats it
 	Cites        string `json:"cites,omitempty"`        // id of the receipt this event carries over, after a merge
 }

@@ -60,7 +60,7 @@ func (m *Main) printCheck(res *load.Result, verbose bool) {
 		fmt.Fprintln(m.Stdout, "not publishable")
 		return
 	}
-	fmt.Fprintf(m.Stdout, "%d examples as they say; publishable as %s\n", len(res.Set.Examples), short(res.Policy.Version()))
+	fmt.Fprintf(m.Stdout, "%d example(s) come out as they say; publishable as %s\n", len(res.Set.Examples), short(res.Policy.Version()))
 }
 
 func (m *Main) printClause(c check.ClauseReport) {

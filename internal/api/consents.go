@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -16,6 +17,31 @@ type evidenceInput struct {
 	Separate   bool   `json:"separate,omitempty" doc:"Asked on its own, not bundled with other consents"`
 	Source     string `json:"source,omitempty" maxLength:"128" doc:"Page, form or call centre" example:"checkout"`
 	Note       string `json:"note,omitempty" maxLength:"500" doc:"An operator's reason"`
+
+	// Evidence takes whatever else the caller keeps of the moment.
+	_       struct{} `json:"-" additionalProperties:"true"`
+	details string
+}
+
+// UnmarshalJSON keeps the fields it does not know as details.
+func (e *evidenceInput) UnmarshalJSON(raw []byte) error {
+	type plain evidenceInput
+	if err := json.Unmarshal(raw, (*plain)(e)); err != nil {
+		return err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return err
+	}
+	for _, known := range []string{"wording", "layout_hash", "language", "separate", "source", "note"} {
+		delete(all, known)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	details, err := json.Marshal(all) // keys sorted: equal evidence gives equal bytes
+	e.details = string(details)
+	return err
 }
 
 type consentInput struct {
@@ -46,7 +72,7 @@ func (s *server) consents() {
 				Action: b.Action, Expires: b.Expires,
 				Evidence: abide.Evidence{Wording: b.Evidence.Wording, LayoutHash: b.Evidence.LayoutHash,
 					Language: b.Evidence.Language, Separate: b.Evidence.Separate,
-					Source: b.Evidence.Source, Note: b.Evidence.Note},
+					Source: b.Evidence.Source, Note: b.Evidence.Note, Details: b.Evidence.details},
 			}
 			for _, t := range b.Topics {
 				w.Topics = append(w.Topics, abide.Topic(t))

@@ -129,7 +129,7 @@ func schemaProblem(status int, msg string, errs ...error) huma.StatusError {
 	for _, err := range errs {
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) {
-			p.Errors = append(p.Errors, FieldProblem{Location: safeLocation(d.Location), Message: constantPart(d.Message)})
+			p.Errors = append(p.Errors, FieldProblem{Location: safeLocation(d.Location, d.Message), Message: constantPart(d.Message)})
 		}
 	}
 	return p
@@ -153,11 +153,17 @@ func constantPart(msg string) string {
 	return "does not fit the schema"
 }
 
-// safeLocation keeps the path of names that the schema defines. A key of a map
-// is the caller's, and someone may have put a value there.
-func safeLocation(loc string) string {
-	if i := strings.Index(loc, ".items."); i >= 0 {
-		return loc[:i+len(".items")]
+// safeLocation keeps the path of names that the schema defines. The name of a
+// property that the schema does not know is the caller's, and so are the keys
+// of its maps: someone may have put a value there.
+func safeLocation(loc, msg string) string {
+	if strings.HasPrefix(msg, "unexpected property") {
+		loc = loc[:max(strings.LastIndexByte(loc, '.'), 0)]
+	}
+	for _, keyed := range []string{".items", ".files"} {
+		if i := strings.Index(loc, keyed+"."); i >= 0 {
+			return loc[:i+len(keyed)]
+		}
 	}
 	for _, c := range loc {
 		if !(c == '.' || c == '_' || c == '[' || c == ']' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z') {

@@ -32,6 +32,7 @@ const (
 	bitNote
 	bitSignal
 	bitCites
+	bitDetails
 	eventBits
 )
 
@@ -59,6 +60,7 @@ func Encode(e *abide.ConsentEvent) []byte {
 	m.Set(bitNote, ev.Note != "")
 	m.Set(bitSignal, ev.Signal != "")
 	m.Set(bitCites, ev.Cites != "")
+	m.Set(bitDetails, ev.Details != "")
 
 	b := make([]byte, 0, 128+len(ev.Wording))
 	b = append(b, eventForm)
@@ -159,6 +161,8 @@ func stringField(bit int, e *abide.ConsentEvent) string {
 		return e.Evidence.Signal
 	case bitCites:
 		return e.Evidence.Cites
+	case bitDetails:
+		return e.Evidence.Details
 	}
 	panic("consent: field without a string")
 }
@@ -191,6 +195,8 @@ func setStringField(bit int, e *abide.ConsentEvent, s string) {
 		e.Evidence.Signal = s
 	case bitCites:
 		e.Evidence.Cites = s
+	case bitDetails:
+		e.Evidence.Details = s
 	default:
 		panic("consent: field without a string")
 	}

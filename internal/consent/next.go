@@ -190,8 +190,8 @@ func checkEvidence(e *abide.ConsentEvent, o Options) error {
 		return invalid("bad_expiry", "the consent would end before it begins", "send a later expires, or none")
 	}
 	agreeing := e.Action == abide.ConsentGiven || e.Action == abide.ConsentIndicated || e.Action == abide.ConsentTold
-	if agreeing && e.Grade == abide.GradeProved && ev.WordingHash == "" {
-		return invalid("wording_missing", "without the wording that was shown nobody can prove what was agreed", "send evidence.wording: the exact text shown to the person")
+	if agreeing && o.Import && e.Grade == abide.GradeProved && ev.WordingHash == "" {
+		return invalid("wording_missing", "an imported consent is not proved without the wording that was shown", "send evidence.wording, or grade the consent as claimed")
 	}
 	return nil
 }

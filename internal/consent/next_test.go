@@ -90,7 +90,7 @@ func TestNext(t *testing.T) {
 		{"a signal that objects", facts(t), with(func(e *abide.ConsentEvent) { *e = no(abide.ConsentObjected); e.Evidence.Signal = "gpc" }), now, ""},
 
 		// evidence
-		{"no wording", facts(t), with(func(e *abide.ConsentEvent) { e.Evidence.Wording = "" }), now, "wording_missing"},
+		{"no wording, from whoever was there", facts(t), with(func(e *abide.ConsentEvent) { e.Evidence.Wording = "" }), now, ""},
 		{"the wording's hash alone", facts(t), with(func(e *abide.ConsentEvent) { e.Evidence.Wording, e.Evidence.WordingHash = "", hash }), now, ""},
 		{"a hash of something else", facts(t), with(func(e *abide.ConsentEvent) { e.Evidence.WordingHash = hash }), now, "wording_hash_mismatch"},
 		{"no hash", facts(t), with(func(e *abide.ConsentEvent) { e.Evidence.LayoutHash = "v1" }), now, "bad_hash"},

@@ -153,8 +153,6 @@ func TestConsentRules(t *testing.T) {
 		old.At = w.clock.now().Add(-day)
 		unknown := say(id, "give")
 		unknown.Purpose = "fun"
-		bare := say(id, "give")
-		bare.Evidence = abide.Evidence{}
 		document := engine.ConsentWrite{Subject: id, Action: "accept", Document: "constitution"}
 		for _, c := range []struct {
 			name   string
@@ -167,7 +165,6 @@ func TestConsentRules(t *testing.T) {
 			{"unknown purpose", app, unknown, abide.CodeInvalid, "unknown_purpose"},
 			{"unknown topic", app, topic, abide.CodeInvalid, "unknown_topic"},
 			{"unknown document", app, document, abide.CodeInvalid, "unknown_document"},
-			{"no wording", app, bare, abide.CodeInvalid, "wording_missing"},
 			{"an import without an administrator", app, old, abide.CodeDenied, "actor_may_not"},
 			{"indication without notice", app, say(id, "indicate_no_objection"), abide.CodeConflict, "not_told"},
 			{"somebody else", self(abide.SubjectID{3}), say(id, "give"), abide.CodeNotFound, "subject_not_found"},
