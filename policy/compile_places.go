@@ -32,8 +32,19 @@ func (c *compiler) places() {
 	c.regimes, c.known = map[string][]regime{}, map[string][]bool{}
 	for _, key := range []string{LawDirectMarketing, LawCookies} {
 		c.regimes[key], c.known[key] = make([]regime, len(t.names)), make([]bool, len(t.names))
+		strictest := regime{}
 		for i, p := range t.names {
-			c.regimes[key][i], c.known[key][i] = c.regimeAt(p, key)
+			if c.regimes[key][i], c.known[key][i] = c.regimeAt(p, key); c.known[key][i] {
+				strictest = strictest.and(c.regimes[key][i])
+			}
+		}
+		if strictest.rest.rank == rankNone {
+			strictest = strictestRegime
+		}
+		for i := range t.names {
+			if !c.known[key][i] {
+				c.regimes[key][i] = strictest
+			}
 		}
 	}
 	c.controllers()
@@ -112,12 +123,12 @@ func (c *compiler) placesOfRules() {
 	}
 }
 
-// regimeAt reads a regime from the profiles. What they do not say is read as
-// the strictest.
+// regimeAt reads a regime from the profiles. It is false where they say
+// nothing; such a place is read as strictly as all others together.
 func (c *compiler) regimeAt(p abide.Place, key string) (regime, bool) {
 	v, _, ok := c.p.laws.Value(p, key)
 	if !ok {
-		return strictestRegime, false
+		return regime{}, false
 	}
 	r := regime{}
 	r.rest, _ = regimeRank(v.Value)

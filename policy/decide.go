@@ -272,7 +272,7 @@ func (j *judge) neverReaches(n *never) bool {
 		return false
 	}
 	rec := j.recipientClass()
-	return rec == nil || n.to.has(rec.id) || slices.Contains(n.toClasses, rec.Class)
+	return rec != nil && (n.to.has(rec.id) || slices.Contains(n.toClasses, rec.Class))
 }
 
 func (j *judge) links(n *never) bool {
@@ -306,7 +306,7 @@ func (j *judge) state() {
 	if req.Order != nil {
 		return // judged by its own rule
 	}
-	if f.Restricted && req.Actor.Kind != abide.ActorSubject {
+	if own := req.Actor.Kind == abide.ActorSubject || req.Actor.Kind == abide.ActorGuardian; f.Restricted && !own {
 		j.refuse(abide.DenyRestricted, "", abide.Span{}, "The person had processing restricted (GDPR Art. 18).")
 	}
 	j.others()

@@ -32,7 +32,7 @@ func (j *judge) actor() {
 		if c == nil {
 			continue
 		}
-		if ro != nil && !ro.mayOpen(c) {
+		if ro != nil && !j.p.mayOpen(ro, c) {
 			j.refuseFor(i, abide.DenyActorRole, clauseOf(ro.rule.At), ro.rule.Span, "Role "+ro.rule.Name+" may not open "+string(c.Name)+".")
 		}
 		if c.level >= 0 {
@@ -41,8 +41,17 @@ func (j *judge) actor() {
 	}
 }
 
-func (r *role) mayOpen(c *Category) bool {
-	return (len(r.reads) == 0 || r.reads.has(c.id)) && (r.level < 0 || c.level < 0 || r.reaches.has(c.level))
+// mayOpen reports whether the role reaches a category. A role that names no
+// level reaches those levels that demand nothing.
+func (p *Policy) mayOpen(r *role, c *Category) bool {
+	if len(r.reads) > 0 && !r.reads.has(c.id) {
+		return false
+	}
+	if c.level < 0 || r.reaches.has(c.level) {
+		return true
+	}
+	l := p.levels[c.level]
+	return r.level < 0 && l.demands < 0 && !l.undertaking && l.reviewEvery == 0
 }
 
 // opens reports whether the act shows values to somebody in the sense of a

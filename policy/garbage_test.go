@@ -131,7 +131,7 @@ func groundless(p *policy.Policy, f *policy.Facts, r *policy.Request) string {
 		return "it is a sale"
 	case r.Order != nil:
 		return ""
-	case f.Restricted && r.Actor.Kind != abide.ActorSubject:
+	case f.Restricted && r.Actor.Kind != abide.ActorSubject && r.Actor.Kind != abide.ActorGuardian:
 		return "the person is restricted"
 	case pu.Marketing && (f.Kind == abide.Other || f.DeclaredMinor):
 		return "nobody may market to them"

@@ -79,7 +79,8 @@ type channelDemand struct {
 	demand  demand
 }
 
-// strictestRegime is how a place is read whose profile says nothing.
+// strictestRegime is what `ask = separate` makes of a regime, and how a place is
+// read where no profile says anything at all.
 var strictestRegime = regime{rest: demand{rankConsent, true}}
 
 func (r regime) on(c abide.Channel) demand {
