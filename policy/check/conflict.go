@@ -84,56 +84,76 @@ func (t *together) take(x *index, refs []rule.Ref, choosing bool) {
 }
 
 // partedBy returns the declaration that keeps a apart from b, if there is one:
-// on a or on its group.
-func partedBy(a, b *rule.Category) (rule.Ref, bool) {
-	lists := [][]rule.Ref{a.Apart}
-	if a.Group != nil {
-		lists = append(lists, a.Group.Apart)
-	}
-	for _, l := range lists {
-		for _, r := range l {
-			if r.Name == string(b.Name) || b.Group != nil && r.Name == b.Group.Name {
-				return r, true
-			}
-		}
-	}
-	return rule.Ref{}, false
-}
-
-// unlinked returns the declaration that keeps a category apart from people.
-func unlinked(a *rule.Category) (rule.Ref, bool) {
-	lists := a.Apart
-	if a.Group != nil {
-		lists = append(slices.Clip(lists), a.Group.Apart...)
-	}
-	for _, r := range lists {
-		if r.Name == "person" || a.Group == nil || r.Name != a.Group.Name {
+// on a or on its group. What is apart from people is apart from everything
+// that is linked to them, which is all that is not declared apart itself.
+func (x *index) partedBy(a, b *rule.Category) (rule.Ref, bool) {
+	for _, r := range apartOf(a) {
+		if r.Name == string(b.Name) || b.Group != nil && r.Name == b.Group.Name || x.people[r.Name] && x.linkedToPeople(b) {
 			return r, true
 		}
 	}
 	return rule.Ref{}, false
 }
 
-// apart reports unlinked data that a rule uses per person: beside the data it
-// is kept apart from, or to choose or contact (CLAUSES C08, C09, C10).
+func (x *index) linkedToPeople(c *rule.Category) bool {
+	_, apart := x.unlinked(c)
+	return c.CountPer == "" && !apart
+}
+
+// findPeople finds the groups that stand for people: "person", and any other
+// by whose data people are contacted or served.
+func (x *index) findPeople() {
+	x.people = map[string]bool{"person": true}
+	mark := func(refs []rule.Ref) {
+		for _, r := range refs {
+			for _, c := range x.expand(r) {
+				x.people[groupName(c)] = true
+			}
+		}
+	}
+	for _, p := range x.set.Purposes {
+		mark(p.Contacts)
+	}
+	for _, s := range x.set.Services {
+		mark(s.Needs)
+	}
+}
+
+// apartOf lists what a category is kept apart from.
+func apartOf(c *rule.Category) []rule.Ref {
+	if c.Group == nil {
+		return c.Apart
+	}
+	return append(slices.Clip(c.Apart), c.Group.Apart...)
+}
+
+// unlinked returns the declaration that keeps a category apart from people.
+func (x *index) unlinked(c *rule.Category) (rule.Ref, bool) {
+	list := apartOf(c)
+	i := slices.IndexFunc(list, func(r rule.Ref) bool { return x.people[r.Name] && (c.Group == nil || r.Name != c.Group.Name) })
+	if i < 0 {
+		return rule.Ref{}, false
+	}
+	return list[i], true
+}
+
+// apart reports data that is kept apart and that a rule uses nevertheless
+// beside the data it is kept apart from; and unlinked data that a rule uses to
+// choose or contact, which is one person's always (CLAUSES C08, C09, C10).
 func (c *checker) apart(t together) {
 	reported := map[abide.Category]bool{}
 	for _, a := range t.list {
 		if reported[a.category.Name] {
 			continue
 		}
-		decl, kept := unlinked(a.category)
-		if !kept {
-			continue
-		}
-		if a.choosing {
+		if decl, ok := c.unlinked(a.category); ok && a.choosing {
 			reported[a.category.Name] = true
 			c.reportApart(t, a, nil, decl)
 			continue
 		}
 		for i := range t.list {
 			b := &t.list[i]
-			if decl, ok := partedBy(a.category, b.category); ok {
+			if decl, ok := c.partedBy(a.category, b.category); ok && b.category != a.category {
 				reported[a.category.Name] = true
 				c.reportApart(t, a, b, decl)
 				break
@@ -165,7 +185,7 @@ func (c *checker) derivedApart() {
 		for _, d := range g.Categories {
 			for _, src := range d.DerivedFrom {
 				for _, a := range c.expand(src) {
-					if decl, ok := partedBy(a, d); ok {
+					if decl, ok := c.partedBy(a, d); ok {
 						c.find(diag.New(diag.ApartUsedPerPerson, src.Span, "%s derives from %s, which is kept apart from %s", d.Name, a.Name, decl.Name).
 							WithLabel("derived here").WithOther(decl.Span, "kept apart here"), string(a.Name), groupClause(d), groupClause(a))
 					}
@@ -185,23 +205,23 @@ func (c *checker) nobody(uses []together) {
 				continue
 			}
 			for _, t := range uses {
-				i := slices.IndexFunc(t.list, func(u used) bool { return c.identifiesDevice(u.category) && !mutuallyParted(n, u.category) })
+				i := slices.IndexFunc(t.list, func(u used) bool { return c.identifiesDevice(u.category) && !c.mutuallyParted(n, u.category) })
 				if i < 0 {
 					continue
 				}
 				id := t.list[i]
 				c.find(diag.New(diag.NobodyBesideIdentifier, n.Label, "%s is counted as data about nobody, but %s uses %s of the same people's devices, and the two are not declared apart", n.Name, t.what, id.category.Name).
 					WithLabel("counted about nobody").WithOther(id.span, "identifies a person's device").
-					WithHint("write apart = [%s] in data \"%s\"", id.category.Group.Name, g.Name), string(n.Name), groupClause(n), t.clause)
+					WithHint("write apart = [%s] in data \"%s\"", groupName(id.category), g.Name), string(n.Name), groupClause(n), t.clause)
 				break
 			}
 		}
 	}
 }
 
-func mutuallyParted(a, b *rule.Category) bool {
-	_, ab := partedBy(a, b)
-	_, ba := partedBy(b, a)
+func (c *checker) mutuallyParted(a, b *rule.Category) bool {
+	_, ab := c.partedBy(a, b)
+	_, ba := c.partedBy(b, a)
 	return ab || ba
 }
 
@@ -263,4 +283,11 @@ func agreed(p *rule.Purpose) bool {
 
 func consents(b *rule.Basis) bool {
 	return b != nil && (b.Kind == rule.BasisConsent || b.Kind == rule.BasisNoObjection || b.Kind == rule.BasisProfile)
+}
+
+func groupName(c *rule.Category) string {
+	if c.Group == nil {
+		return ""
+	}
+	return c.Group.Name
 }

@@ -144,7 +144,7 @@ var english = &language{
 		process processes disclose discloses sell sells retain retains protect protects encrypt encrypts send sends tell tells ask asks give gives hand hands
 		record records log logs notify notifies inform informs respect respects provide provides pass passes transfer transfers receive receives obtain obtains
 		count counts require requires promise promises write writes show shows hold holds post posts answer answers review reviews check checks follow follows
-		put puts let lets make makes refuse refuses drop drops close closes stop stops bind binds treat treats`),
+		put puts let lets make makes refuse refuses drop drops close closes stop stops bind binds treat treats stay stays serve serves help helps go goes`),
 	alone: phrases(`is gone / are gone / goes after / go after / cannot be linked / is never / are never / is not / are not / will be / will never / will not / shall be / shall not / must not / may only / is deleted / are deleted / is kept / are kept
 		is used / are used / is shared / are shared / is erased / are erased / is stored / are stored / is collected / are collected / is encrypted / are encrypted / is disclosed / are disclosed
 		is counted / are counted / is asked / are asked / is sold / are sold / is removed / are removed / serve to / serves to / you may / you can / never get / get only / gets only / is bound / are bound

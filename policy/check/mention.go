@@ -65,7 +65,7 @@ func (v *vocabulary) read(prose []rule.Text) *reading {
 			m.span = b.span(tokens[m.from].start, tokens[m.to-1].end)
 			m.text = b.text[tokens[m.from].start:tokens[m.to-1].end]
 			m.polarity = v.lang.polarity(tokens, marks, m)
-			if j > first && m.polarity == affirmed && v.lang.chained(tokens, &r.mentions[j-1], m) {
+			if j > first && m.polarity == affirmed && v.lang.chained(tokens, marks, &r.mentions[j-1], m) {
 				m.polarity = r.mentions[j-1].polarity
 			}
 		}
@@ -125,37 +125,44 @@ func (v *vocabulary) find(b *block, tokens []token, links map[int]*linked) []men
 			i = l.to
 			continue
 		}
-		n, to := v.longest(tokens, links, i)
-		if n == nil {
+		terms, to := v.longest(tokens, links, i)
+		if to == 0 {
 			i++
 			continue
 		}
-		if n.terms != nil {
-			out = append(out, v.mentionOf(n, i, to))
+		if len(terms) > 0 {
+			out = append(out, v.mentionOf(terms, i, to))
 		}
 		i = to
 	}
 	return out
 }
 
-func (v *vocabulary) mentionOf(n *node, from, to int) mention {
+func (v *vocabulary) mentionOf(terms []int, from, to int) mention {
 	m := mention{from: from, to: to, weak: true}
-	for _, id := range n.terms {
-		m.things = append(m.things, v.terms[id].thing)
+	for _, id := range terms {
+		if th := v.terms[id].thing; !slices.Contains(m.things, th) {
+			m.things = append(m.things, th)
+		}
 		m.weak = m.weak && v.terms[id].weak
 	}
 	return m
 }
 
-// longest returns the end of the longest phrase that starts at token i.
-func (v *vocabulary) longest(tokens []token, links map[int]*linked, i int) (best *node, to int) {
+// longest returns the end of the longest phrase that starts at token i, or 0,
+// and the terms it stands for: none, if it is a phrase in which no word is
+// meant.
+func (v *vocabulary) longest(tokens []token, links map[int]*linked, i int) (terms []int, to int) {
 	if tokens[i].inner || tokens[i].glued {
 		return nil, 0
 	}
 	var walk func(n *node, at int)
 	walk = func(n *node, at int) {
-		if (n.terms != nil || n.unmeant) && v.endsAt(tokens, at) && (best == nil || at > to || at == to && best.terms == nil) {
-			best, to = n, at
+		if (n.terms != nil || n.unmeant) && v.endsAt(tokens, at) && at >= to {
+			if at > to {
+				terms, to = nil, at
+			}
+			terms = append(terms, n.terms...)
 		}
 		if at >= len(tokens) || links[at] != nil || tokens[at].code || at > i && tokens[at].pause >= comma {
 			return
@@ -175,7 +182,7 @@ func (v *vocabulary) longest(tokens []token, links map[int]*linked, i int) (best
 		}
 	}
 	walk(v.root, i)
-	return best, to
+	return terms, to
 }
 
 // endsAt: a mention ends in front of token at, unless a hyphen ties on a word

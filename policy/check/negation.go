@@ -128,7 +128,7 @@ func (l *language) polarity(tokens []token, marks []mark, m *mention) polarity {
 }
 
 func (l *language) reachesBack(tokens []token, k mark, m *mention) bool {
-	if k.from == m.to {
+	if k.from == m.to && k.to-k.from == 1 {
 		return true
 	}
 	return slices.Contains(l.auxiliary, tokens[k.from-1].text) && tokens[k.from].pause == noPause
@@ -208,17 +208,31 @@ func (l *language) startsAnew(tokens []token, i int) bool {
 }
 
 // chained lets a negation run on through a list: "never your age, gender, and
-// location".
-func (l *language) chained(tokens []token, before, m *mention) bool {
-	if l.listing == nil || before.polarity != denied && before.polarity != conditional || before.to > m.from || m.from-before.to > 4 {
+// location". A few words that the policy does not know may stand between; a
+// verb may not, nor one behind: ", and your name serves …" says something new.
+func (l *language) chained(tokens []token, marks []mark, before, m *mention) bool {
+	if l.listing == nil || before.polarity != denied && before.polarity != conditional || before.to > m.from {
 		return false
 	}
+	if slices.ContainsFunc(marks, func(k mark) bool { return k.from >= before.to && k.to <= m.from }) {
+		return false
+	}
+	unknown := 0
 	for i := before.to; i <= m.from; i++ {
-		if tokens[i].pause >= turn || i < m.from && !slices.Contains(l.listing, tokens[i].text) {
+		if tokens[i].pause >= turn {
 			return false
 		}
+		if i < m.from && !slices.Contains(l.listing, tokens[i].text) {
+			if unknown++; unknown > 3 || l.verb(tokens[i].text) {
+				return false
+			}
+		}
 	}
-	return true
+	return m.to >= len(tokens) || tokens[m.to].pause != noPause || !l.verb(tokens[m.to].text)
+}
+
+func (l *language) verb(w string) bool {
+	return slices.Contains(l.promises, w) || slices.Contains(l.auxiliary, w) || slices.Contains(l.subjects, w)
 }
 
 func firstOf(list []string) string {

@@ -80,7 +80,7 @@ type DocumentPart struct {
 // nil, if compiling failed; the laws may be nil, if there are none: then what
 // needs them is not checked. Check changes nothing.
 func Check(set *rule.Set, p *policy.Policy, laws *policy.Laws) *Report {
-	c := &checker{set: set, laws: laws, index: newIndex(set), report: &Report{}}
+	c := &checker{set: set, laws: laws, index: newIndex(set), report: &Report{}, wordless: map[*rule.Document]map[thing]bool{}}
 	c.translations()
 	c.words()
 	c.conflicts()
@@ -103,6 +103,7 @@ type checker struct {
 	findings []finding
 	scopes   []*scope
 	vocab    map[string]*vocabulary
+	wordless map[*rule.Document]map[thing]bool // reported as lacking words in its language
 }
 
 // finding is a diagnostic and the clauses in which it may be suppressed.
@@ -124,7 +125,7 @@ func (c *checker) find(d diag.Diagnostic, name string, clauses ...*rule.Clause) 
 }
 
 // suppressions drops what the policy silences with a reason, and reports those
-// that give none or silence nothing.
+// that silence nothing.
 func (c *checker) suppressions() {
 	counts := map[*rule.Suppression]int{}
 	for _, f := range c.findings {
@@ -146,15 +147,10 @@ func (c *checker) suppressions() {
 
 func (c *checker) suppression(cl *rule.Clause, s *rule.Suppression, n int) {
 	c.report.Suppressions = append(c.report.Suppressions, Suppressed{cl.FullID(), s.Code, s.Name, s.Reason, s.Span, n})
-	var d diag.Diagnostic
-	switch {
-	case s.Reason == "":
-		d = diag.New(diag.SuppressionWithoutReason, s.Span, "this suppression of %s gives no reason", s.Code)
-	case n == 0:
-		d = diag.New(diag.SuppressionUnused, s.Span, "this suppression of %s silences nothing", s.Code)
-	default:
+	if n > 0 {
 		return
 	}
+	d := diag.New(diag.SuppressionUnused, s.Span, "this suppression of %s silences nothing", s.Code)
 	c.report.Diagnostics = append(c.report.Diagnostics, d.In(cl.FullID(), s.Name))
 }
 
@@ -174,3 +170,6 @@ func silencer(f finding) *rule.Suppression {
 	}
 	return nil
 }
+
+// Codes lists the codes of the findings that a check reports.
+func Codes() []diag.Code { return diag.CheckCodes() }

@@ -45,6 +45,7 @@ type index struct {
 	documents  map[abide.DocumentName]*rule.Document
 	byClause   map[*rule.Clause][]*bound
 	members    map[string][]*rule.Recipient // class → recipients
+	people     map[string]bool              // groups that stand for people
 }
 
 func newIndex(set *rule.Set) *index {
@@ -72,6 +73,7 @@ func newIndex(set *rule.Set) *index {
 	for _, s := range set.Services {
 		x.services[string(s.Name)] = s
 	}
+	x.findPeople()
 	x.bind()
 	return x
 }

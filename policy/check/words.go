@@ -164,10 +164,11 @@ func (c *checker) links(s *scope, r *reading) {
 	}
 }
 
-// rulesInProse reports what rules use and their clause does not name.
+// rulesInProse reports what rules use and their clause does not name: once for
+// a clause, however many of its rules use it.
 func (c *checker) rulesInProse(s *scope) {
+	seen := map[thing]bool{}
 	for _, b := range s.rules {
-		seen := map[thing]bool{}
 		for _, u := range b.uses {
 			if !u.must || seen[u.thing] {
 				continue
@@ -198,6 +199,13 @@ func (c *checker) useInProse(s *scope, b *bound, u use) {
 		c.find(diag.New(diag.RuleAgainstProse, u.span, "%s uses %s %s, which its clause mentions only to deny it", b.title(), u.kind, u.name).
 			WithLabel("used here").WithOther(against.span, "denied here"), u.name, s.clause)
 	case !s.vocab.has(u.thing):
+		if c.wordless[s.clause.Document] == nil {
+			c.wordless[s.clause.Document] = map[thing]bool{}
+		}
+		if c.wordless[s.clause.Document][u.thing] {
+			return
+		}
+		c.wordless[s.clause.Document][u.thing] = true
 		c.find(diag.New(diag.WordsMissing, u.span, "%s %s has no words in the language of %s (%s)", u.kind, u.name, s.clause.Document.File, s.clause.Document.Language).
 			WithLabel("used here").WithOther(s.clause.Heading, "by this clause").
 			WithHint("give it words in that language: words = { %s = \"…\" }", s.clause.Document.Language), u.name, s.clause)

@@ -13,7 +13,6 @@ const (
 	WordsMissing             Code = "words_missing"
 	UnknownBinding           Code = "unknown_binding"
 	TranslationIncomplete    Code = "translation_incomplete"
-	SuppressionWithoutReason Code = "suppression_without_reason"
 	SuppressionUnused        Code = "suppression_unused"
 	ApartUsedPerPerson       Code = "apart_used_per_person"
 	NobodyBesideIdentifier   Code = "nobody_beside_identifier"
@@ -45,7 +44,6 @@ var checkCodes = []Info{
 	{WordsMissing, Error, "no words in the language of the document", ""},
 	{UnknownBinding, Error, "link binds to nothing", "bind by [words](#group.row), (#purpose.name), (#recipient.name) or (#service.name)"},
 	{TranslationIncomplete, Error, "translation lacks a clause", ""},
-	{SuppressionWithoutReason, Error, "suppression gives no reason", "say why the finding does not matter here; without a reason it silences nothing"},
 	{SuppressionUnused, Warning, "suppression silences nothing", "take it out: what it silenced is gone"},
 	{ApartUsedPerPerson, Error, "unlinked data is used per person", "use data that is collected with the person's knowledge under its own name, or do not promise to keep this apart"},
 	{NobodyBesideIdentifier, Error, "data about nobody stands beside an identifier of the same device", "declare the group of data about nobody apart from the identifier: apart = [...]"},
@@ -64,4 +62,13 @@ var checkCodes = []Info{
 	{WildcardUnderConsent, Error, "a whole group is used under consent", "name each category: a new row would otherwise widen what people agreed to"},
 	{DocumentsDisagree, Note, "documents disagree, and one prevails", "make them say the same, if people should not need to know which prevails"},
 	{DocumentsUnranked, Error, "documents disagree, and none prevails", "say which prevails and among whom: yields_to in the document block of the other"},
+}
+
+// CheckCodes lists the codes of package check, in the order of declaration.
+func CheckCodes() []Code {
+	out := make([]Code, 0, len(checkCodes))
+	for _, in := range checkCodes {
+		out = append(out, in.Code)
+	}
+	return out
 }
