@@ -71,9 +71,7 @@ func update[T any](ctx context.Context, e *Engine, c Call, op operation, id abid
 	if err != nil {
 		return none, err
 	}
-	lock := &e.stripes[id[len(id)-1]]
-	lock.Lock()
-	defer lock.Unlock()
+	defer e.alone(id)()
 	for range changeTries {
 		answer, err := attempt(ctx, e, c, id, want, idem, build)
 		if errors.Is(err, storage.ErrConflict) {

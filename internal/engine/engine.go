@@ -17,6 +17,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -76,7 +77,7 @@ type Engine struct {
 	counters counters
 	findings findings
 
-	stripes [256]sync.Mutex // one change per subject at a time on this node
+	stripes [1024]sync.Mutex // one change per subject at a time on this node
 
 	erasures chan struct{} // wakes the erasure worker
 	stop     context.CancelFunc
@@ -166,6 +167,15 @@ func (e *Engine) Ready(ctx context.Context) error {
 // now is the injected clock, in UTC and in whole microseconds, which is what
 // both engines keep.
 func (e *Engine) now() time.Time { return e.clock().UTC().Truncate(time.Microsecond) }
+
+// alone keeps other changes of a subject on this node waiting until the
+// returned function is called: they would only conflict and build again. Other
+// nodes are kept out by the version of the row.
+func (e *Engine) alone(id abide.SubjectID) (release func()) {
+	lock := &e.stripes[binary.BigEndian.Uint16(id[14:])%uint16(len(e.stripes))]
+	lock.Lock()
+	return lock.Unlock
+}
 
 func nodeName(name string) string {
 	var b [6]byte

@@ -41,9 +41,7 @@ func (e *Engine) Erase(ctx context.Context, c Call, id abide.SubjectID) (Certifi
 	if err := authorise(c, opErase, id); err != nil {
 		return Certificate{}, err
 	}
-	lock := &e.stripes[id[len(id)-1]]
-	lock.Lock()
-	defer lock.Unlock()
+	defer e.alone(id)()
 	for range changeTries {
 		cert, err := e.eraseStep(ctx, c, id)
 		if errors.Is(err, storage.ErrConflict) {
