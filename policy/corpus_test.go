@@ -53,9 +53,13 @@ var updateCorpus = flag.Bool("update", false, "write what comes out into the cor
 // unreachable lists codes that no policy and no request can bring about, with
 // the reason. Everything else must occur in the corpus.
 var unreachable = map[string]string{
-	string(abide.DenyPolicyUnavailable): "given by the engine when it has no policy to decide by",
-	string(diag.Unreadable):             "a file system that fails; see TestUnreadableFile",
+	reasonKey(abide.DenyPolicyUnavailable): "given by the engine when it has no policy to decide by",
+	findingKey(diag.Unreadable):            "a file that cannot be opened; see TestUnreadableFile",
 }
+
+// A reason and a finding may have the same name.
+func reasonKey(c abide.ReasonCode) string { return "reason " + string(c) }
+func findingKey(c diag.Code) string       { return "finding " + string(c) }
 
 func TestCorpus(t *testing.T) {
 	names, err := filepath.Glob("testdata/corpus/*.txtar")
@@ -89,9 +93,9 @@ func TestCorpus(t *testing.T) {
 		why, never := unreachable[code]
 		switch {
 		case seen[code] == 0 && !never:
-			t.Errorf("code %s occurs in no case: add one, or say why it cannot occur", code)
+			t.Errorf("%s occurs in no case: add one, or say why it cannot occur", code)
 		case seen[code] > 0 && never:
-			t.Errorf("code %s is said to be unreachable (%s), but it occurs", code, why)
+			t.Errorf("%s is said to be unreachable (%s), but it occurs", code, why)
 		}
 	}
 }
@@ -102,10 +106,10 @@ func allCodes(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	for _, c := range reasonCodes(t) {
-		all = append(all, string(c))
+		all = append(all, reasonKey(c))
 	}
 	for _, in := range diag.Codes() {
-		all = append(all, string(in.Code))
+		all = append(all, findingKey(in.Code))
 	}
 	return all
 }
@@ -171,7 +175,7 @@ func strict(t *testing.T, data []byte, into any) {
 func (c *corpusFile) run(t *testing.T, seen map[string]int) (cases int) {
 	t.Helper()
 	for _, d := range c.result.Diagnostics {
-		seen[string(d.Code)]++
+		seen[findingKey(d.Code)]++
 	}
 	wanted := false
 	for i := range c.archive.Files {
@@ -234,7 +238,7 @@ func (c *corpusFile) decide(t *testing.T, f *txtar.File, seen map[string]int) {
 	req := request(t, after(t, requestLine, "request "))
 	d := c.result.Policy.Decide(facts, &c.register, req)
 	for _, r := range d.Reasons {
-		seen[string(r.Code)]++
+		seen[reasonKey(r.Code)]++
 	}
 	if d.PolicyVersion != c.result.Policy.Version() {
 		t.Errorf("the decision names policy %q", d.PolicyVersion)
