@@ -13,6 +13,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -86,11 +87,7 @@ func openFile(ctx context.Context, path, tables string, opts Options) (*file, er
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
-	}
-	if err := f.Close(); err != nil {
+	if err := create(path); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	if err := migrate(ctx, path, tables); err != nil {
@@ -99,7 +96,7 @@ func openFile(ctx context.Context, path, tables string, opts Options) (*file, er
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	w, err := newWriter(dsnWith(path, writerPragmas...), opts)
+	w, err := newWriter(path, dsnWith(path, writerPragmas...), opts)
 	if err != nil {
 		return nil, mapped(err)
 	}
@@ -109,10 +106,24 @@ func openFile(ctx context.Context, path, tables string, opts Options) (*file, er
 	}
 	readers, err := newPool(dsnWith(path, readerPragmas...), n)
 	if err != nil {
-		_ = w.close() // the error worth reporting is the first one
+		_ = errors.Join(w.close(), w.release()) // the error worth reporting is the first one
 		return nil, mapped(err)
 	}
 	return &file{w: w, readers: readers}, nil
+}
+
+// create makes an empty file for its owner only. A file that exists is not
+// touched: closing a descriptor of it would give up the locks that another
+// store of this process may have on it.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // syncDir makes a newly created file's name durable.
@@ -153,7 +164,7 @@ func migrate(ctx context.Context, path, tables string) error {
 func (f *file) close() error {
 	f.closing.Do(func() {
 		f.readers.close()
-		f.err = f.w.close()
+		f.err = errors.Join(f.w.close(), f.w.release())
 	})
 	return f.err
 }

@@ -55,6 +55,7 @@ type writer struct {
 	finished chan struct{}
 	closing  sync.Once
 	hooks    hooks
+	slack    *slack
 	rehearse bool // apply everything twice, the first time rolled back
 
 	c     *writeConn // nil after a failed commit until reopened
@@ -67,7 +68,7 @@ type hooks struct {
 	beforeCommit, afterCommit func() error
 }
 
-func newWriter(dsn string, opts Options) (*writer, error) {
+func newWriter(path, dsn string, opts Options) (*writer, error) {
 	w := &writer{
 		dsn:      dsn,
 		queue:    make(chan *op, queueLength),
@@ -77,7 +78,12 @@ func newWriter(dsn string, opts Options) (*writer, error) {
 		hooks:    opts.hooks,
 		rehearse: opts.Rehearse,
 	}
+	var err error
+	if w.slack, err = openSlack(path); err != nil {
+		return nil, err
+	}
 	if err := w.reopen(); err != nil {
+		_ = w.slack.close() // the error worth reporting is the first one
 		return nil, err
 	}
 	go w.run()
@@ -145,6 +151,9 @@ func (w *writer) close() error {
 	w.c = nil
 	return err
 }
+
+// release ends what must outlive every connection to the file.
+func (w *writer) release() error { return w.slack.close() }
 
 func (w *writer) run() {
 	defer close(w.finished)
@@ -390,6 +399,7 @@ func (w *writer) commitNow() error {
 	if _, err := w.c.exec("COMMIT"); err != nil {
 		return err
 	}
+	w.slack.note()
 	if w.hooks.afterCommit != nil {
 		return w.hooks.afterCommit()
 	}
@@ -411,21 +421,50 @@ func (w *writer) truncate(first *op) {
 	}
 }
 
+// checkpoint empties the log into the database and truncates it, and then
+// zeroes the slack of the pages that were written.
 func (w *writer) checkpoint() error {
-	if w.c == nil {
-		if err := w.reopen(); err != nil {
-			return errors.Join(storage.ErrUnavailable, err)
+	for range maxRounds {
+		if w.c == nil {
+			if err := w.reopen(); err != nil {
+				return errors.Join(storage.ErrUnavailable, err)
+			}
+		}
+		var busy int64
+		_, err := w.c.one("PRAGMA wal_checkpoint(TRUNCATE)", func(r *row) { busy = r.int() })
+		switch {
+		case err != nil:
+			return mapped(err)
+		case busy != 0:
+			return errors.Join(storage.ErrUnavailable, errReaders)
+		}
+		if done, err := w.zeroSlack(); done || err != nil {
+			return err
 		}
 	}
-	var busy int64
-	_, err := w.c.one("PRAGMA wal_checkpoint(TRUNCATE)", func(r *row) { busy = r.int() })
-	if err != nil {
-		return mapped(err)
-	}
-	if busy != 0 {
-		return errors.Join(storage.ErrUnavailable, errReaders)
-	}
-	return nil
+	return errors.Join(storage.ErrUnavailable, errOthers)
 }
 
-var errReaders = errors.New("sqlite: a reader kept its snapshot throughout the scrub")
+// zeroSlack does nothing, and says so, if another process has written since
+// the checkpoint.
+func (w *writer) zeroSlack() (done bool, err error) {
+	if err := w.begin(); err != nil {
+		w.drop()
+		return false, mapped(err)
+	}
+	defer w.rollback()
+	empty, err := w.slack.empty()
+	if err != nil || !empty {
+		return false, err
+	}
+	found, err := w.slack.zero()
+	if found {
+		w.drop() // its cache holds the slack
+	}
+	return err == nil, err
+}
+
+var (
+	errReaders = errors.New("sqlite: a reader kept its snapshot throughout the scrub")
+	errOthers  = errors.New("sqlite: another process kept writing throughout the scrub")
+)
