@@ -213,7 +213,7 @@ func TestClause_C17_StaffOpenWhatTheyMayAndAnswerForIt(t *testing.T) {
 func TestClause_C18_WarningsReachEveryoneConcerned(t *testing.T) {
 	clause(t, "C18",
 		decision{name: "also those who want no mail", person: person("FR", said("marketing", policy.StateRefused)),
-			request: contact("warnings", "person.email"), want: abide.Permit, because: abide.PermitLegal},
+			request: contact("warnings", "person.email"), want: abide.Permit, because: abide.PermitContract},
 	)
 }
 
