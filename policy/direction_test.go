@@ -190,33 +190,45 @@ func TestFactsOnlyRefuseInTheirDirection(t *testing.T) {
 	for _, f := range fields {
 		t.Run(strings.Join(f.path, "."), func(t *testing.T) {
 			moved, refused := 0, 0
-			rapid.Check(t, func(t *rapid.T) {
-				d := newDraw(t, p)
-				reg, req := d.register(), d.request()
-				facts := d.facts(req.Purpose)
-				if f.path[0] == "Holds" && req.Order != nil {
-					return // what a hold keeps beyond its deadline is what a legal request may open
-				}
-				before := p.Decide(&facts, reg, &req)
-				worse := copyFacts(facts)
-				if !move(d, reflect.ValueOf(&worse).Elem(), f) {
-					return
-				}
-				moved++
-				after := p.Decide(&worse, reg, &req)
-				if lost := widened(&before, &after); lost != "" {
-					t.Fatalf("%s: %s\nfacts  %+v\nworse  %+v\nrequest %+v\nwas %v", f, lost, facts, worse, req, before.Reasons)
-				}
-				if before.Allowed() && !after.Allowed() {
-					refused++
-				}
-			})
+			// Go on until moving has mattered, so that it could have gone wrong.
+			for round := 0; round < 5 || (refused < 3 && round < 40); round++ {
+				rapid.Check(t, func(t *rapid.T) {
+					did, mattered := tryMove(t, p, f)
+					if did {
+						moved++
+					}
+					if mattered {
+						refused++
+					}
+				})
+			}
 			if moved == 0 {
 				t.Errorf("%s was never moved: the test shows nothing", f)
 			}
 			t.Logf("moved %d times, of which %d turned a permit into a refusal", moved, refused)
 		})
 	}
+}
+
+// tryMove moves a field of drawn facts, and reports whether there was anything
+// to move and whether it turned a permit into a refusal.
+func tryMove(t *rapid.T, p *policy.Policy, f field) (moved, mattered bool) {
+	d := newDraw(t, p)
+	reg, req := d.register(), d.request()
+	facts := d.facts(req.Purpose)
+	if f.path[0] == "Holds" && req.Order != nil {
+		return false, false // what a hold keeps beyond its deadline is what a legal request may open
+	}
+	before := p.Decide(&facts, reg, &req)
+	worse := copyFacts(facts)
+	if !move(d, reflect.ValueOf(&worse).Elem(), f) {
+		return false, false
+	}
+	after := p.Decide(&worse, reg, &req)
+	if lost := widened(&before, &after); lost != "" {
+		t.Fatalf("%s: %s\nfacts  %+v\nworse  %+v\nrequest %+v\nwas %v", f, lost, facts, worse, req, before.Reasons)
+	}
+	return true, before.Allowed() && !after.Allowed()
 }
 
 func widened(before, after *abide.Decision) string {

@@ -65,7 +65,7 @@ func TestPermitsHaveGrounds(t *testing.T) {
 		t.Run(act.String(), func(t *testing.T) {
 			permits := 0
 			// Some acts are seldom permitted: go on until one was.
-			for round := 0; round < 3 || (permits == 0 && round < 50); round++ {
+			for round := 0; round < 10 || (permits == 0 && round < 50); round++ {
 				rapid.Check(t, func(t *rapid.T) {
 					d := newDraw(t, p)
 					reg, req := d.register(), d.requestTo(act)

@@ -85,7 +85,10 @@ func (d *draw) facts(pu abide.Purpose) policy.Facts {
 		f.BirthDate = abide.Date{Year: 2026 - pick(d, "age", 40, 40, 40, 40, 19, 17, 15, 12, 3), Month: 1, Day: 1}
 	}
 	f.DeclaredMinor, f.Restricted, f.RestoredGap = d.rarely("minor"), d.rarely("restricted"), d.rarely("gap")
-	f.Guardian = policy.Guardian{Verified: d.yes("guardian"), Consents: some(d, "guardian's", 3, pu, "recommend", "marketing")}
+	f.Guardian = policy.Guardian{Verified: !d.rarely("no guardian"), Consents: []abide.Purpose{pu}}
+	if d.rarely("guardian's other") {
+		f.Guardian.Consents = some(d, "guardian's", 3, pu, "recommend", "marketing")
+	}
 	if d.rarely("held") {
 		f.Holds = []policy.Hold{d.hold()}
 	}
@@ -165,7 +168,7 @@ func (d *draw) register() *policy.Register {
 func (d *draw) request() policy.Request { return d.requestTo(pick(d, "act", abide.Acts()...)) }
 
 func (d *draw) requestTo(act abide.Act) policy.Request {
-	pu := pick(d, "purpose", append(d.purposes(), "marketing", "marketing", "recommend", "recommend", "survey")...)
+	pu := pick(d, "purpose", append(d.purposes(), "marketing", "marketing", "recommend", "recommend", "survey", "club", "club", "club")...)
 	if len(d.p.Covered(pu, act)) == 0 && !d.rarely("uncovered act") {
 		pu = pick[abide.Purpose](d, "other purpose", "marketing", "recommend")
 	}
@@ -176,6 +179,9 @@ func (d *draw) requestTo(act abide.Act) policy.Request {
 	r := policy.Request{Purpose: pu, Act: act, At: noon, Actor: abide.Actor{Kind: abide.ActorService, Name: "app", Purposes: []abide.Purpose{pu}}}
 	// Mostly what the purpose covers, so that permits are ordinary.
 	pool := d.p.Covered(pu, act)
+	if d.rarely("by another act") {
+		pool = d.p.Covered(pu, abide.ActUse)
+	}
 	if len(pool) == 0 || d.rarely("any category") {
 		pool = d.categories()
 	} else if act == abide.ActDisclose {
