@@ -6,8 +6,6 @@ import "math/bits"
 // the end finds nothing, so sets of different lengths mix freely.
 type bitset []uint64
 
-func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
-
 func (b bitset) has(i int32) bool {
 	w := int(i) >> 6
 	return w < len(b) && b[w]&(1<<(uint(i)&63)) != 0
@@ -61,15 +59,6 @@ func (b bitset) contains(o bitset) bool {
 		}
 	}
 	return true
-}
-
-func (b bitset) intersects(o bitset) bool {
-	for i := range min(len(b), len(o)) {
-		if b[i]&o[i] != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // each calls f with the members in ascending order.

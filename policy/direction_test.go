@@ -98,7 +98,11 @@ func move(d *draw, v reflect.Value, f field) bool {
 		v.SetBool(f.tag == "true")
 		return moved
 	case "unknown", "absent":
-		moved := !v.IsZero()
+		// A place that exists nowhere refuses more than one that is not known.
+		moved := !v.IsZero() && v.Interface() != abide.Place("XX")
+		if !moved {
+			return false
+		}
 		v.SetZero()
 		return moved
 	case "known":

@@ -17,7 +17,8 @@ import (
 //
 //	a>b>c     towards the end of the list; several lists stand between commas
 //	true      from false to true, and false the other way
-//	unknown   to the zero value; known is away from it
+//	unknown   to the zero value; known is away from it. A place that exists
+//	          nowhere refuses more still
 //	younger   a later date
 //	earlier   an earlier time, or one where there was none
 //	set       a time where there was none
