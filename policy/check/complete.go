@@ -98,7 +98,8 @@ func (c *checker) completeness() {
 }
 
 // unused reports categories that serve no purpose. Data about nobody serves
-// its count; data that others derive from serves through them.
+// its count; data that others derive from serves through them; what is never
+// collected needs no purpose.
 func (c *checker) unused() {
 	used := map[*rule.Category]bool{}
 	mark := func(refs []rule.Ref) {
@@ -130,7 +131,7 @@ func (c *checker) unused() {
 	}
 	for _, g := range c.set.Groups {
 		for _, cat := range g.Categories {
-			if !used[cat] && cat.CountPer == "" {
+			if !used[cat] && cat.CountPer == "" && !c.forbidden[cat] {
 				c.find(diag.New(diag.CategoryUnused, cat.Label, "no purpose uses %s", cat.Name).WithLabel("declared here"), string(cat.Name), cat.Clause, groupClause(cat))
 			}
 		}

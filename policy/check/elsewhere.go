@@ -55,7 +55,7 @@ func (s *scope) spokenOf() []thing {
 	var out []thing
 	for _, r := range s.readings {
 		for _, m := range r.mentions {
-			if m.block == 0 {
+			if m.block < r.title {
 				continue
 			}
 			for _, th := range m.things {

@@ -139,12 +139,12 @@ var english = &language{
 	listing: words("your you the a an any and or nor of their his her other such as also either all some"),
 	own:     words("our"),
 	tied:    words("based related linked derived dependent specific driven aware bound level"),
-	we:      words("we us our nobody partners affiliates staff"),
+	we:      words("we us nobody partners affiliates staff"),
 	promises: words(`will shall never only always may collect collects use uses keep keeps store stores share shares delete deletes erase erases remove removes
 		process processes disclose discloses sell sells retain retains protect protects encrypt encrypts send sends tell tells ask asks give gives hand hands
 		record records log logs notify notifies inform informs respect respects provide provides pass passes transfer transfers receive receives obtain obtains
 		count counts require requires promise promises write writes show shows hold holds post posts answer answers review reviews check checks follow follows
-		put puts let lets make makes refuse refuses drop drops close closes stop stops bind binds treat treats stay stays serve serves help helps go goes`),
+		put puts let lets make makes refuse refuses drop drops close closes stop stops bind binds treat treats stay stays serve serves help helps go goes leave leaves`),
 	alone: phrases(`is gone / are gone / goes after / go after / cannot be linked / is never / are never / is not / are not / will be / will never / will not / shall be / shall not / must not / may only / is deleted / are deleted / is kept / are kept
 		is used / are used / is shared / are shared / is erased / are erased / is stored / are stored / is collected / are collected / is encrypted / are encrypted / is disclosed / are disclosed
 		is counted / are counted / is asked / are asked / is sold / are sold / is removed / are removed / serve to / serves to / you may / you can / never get / get only / gets only / is bound / are bound

@@ -34,7 +34,7 @@ func (c *checker) law() {
 
 // sale reports a promise of no sale beside data handed to somebody for
 // advertising, where a law counts that as a sale and the purpose is neither
-// closed, nor asked for first, nor refused by the browser's signal (CLAUSES
+// closed nor refused by the browser's signal (CLAUSES
 // C11, C13).
 func (c *checker) sale() {
 	i := slices.IndexFunc(c.set.Nevers, func(n *rule.Never) bool { return n.Against != "" })
@@ -59,19 +59,13 @@ func (c *checker) sale() {
 	}
 }
 
-// saleResolved: closed there, asked for first there, or refused by the signal.
+// saleResolved: closed there, or refused by the signal. A yes of the person
+// does not make it anything but a sale.
 func (c *checker) saleResolved(p *rule.Purpose, pl abide.Place, signal string) bool {
 	if p == nil {
 		return false
 	}
-	basis := p.Basis
-	if in := c.overrideAt(p, pl, func(in *rule.PlaceRule) bool { return in.Basis != nil || in.Closed }); in != nil {
-		if in.Closed {
-			return true
-		}
-		basis = in.Basis
-	}
-	if basis != nil && basis.Kind == rule.BasisConsent {
+	if c.overrideAt(p, pl, func(in *rule.PlaceRule) bool { return in.Closed }) != nil {
 		return true
 	}
 	return slices.ContainsFunc(p.Honours, func(r rule.Ref) bool { return r.Name == signal })

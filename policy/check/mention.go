@@ -38,6 +38,7 @@ type reading struct {
 	marks    [][]mark
 	mentions []mention
 	dangling []dangling
+	title    int // blocks that are the heading itself: 0 or 1
 }
 
 // dangling is a link that has the form of a binding and names nothing.

@@ -127,11 +127,17 @@ func (l *language) polarity(tokens []token, marks []mark, m *mention) polarity {
 	return p
 }
 
+// reachesBack: "your location is never used", "partners never get it"; but not
+// "to serve you better, we are not …", which speaks of us.
 func (l *language) reachesBack(tokens []token, k mark, m *mention) bool {
 	if k.from == m.to && k.to-k.from == 1 {
 		return true
 	}
-	return slices.Contains(l.auxiliary, tokens[k.from-1].text) && tokens[k.from].pause == noPause
+	verb := k.from - 1
+	if tokens[k.from].pause != noPause || !slices.Contains(l.auxiliary, tokens[verb].text) {
+		return false
+	}
+	return verb == 0 || !slices.Contains(l.subjects, tokens[verb-1].text)
 }
 
 // softened: what is denied may happen after all, if the sentence says "unless",

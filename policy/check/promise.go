@@ -72,7 +72,6 @@ func (x *index) declared(th thing) abide.Span {
 	return abide.Span{}
 }
 
-// clauseOfThing is the clause in which a thing is declared, or nil.
 func containsAny[T comparable](list, of []T) bool {
 	return slices.ContainsFunc(list, func(t T) bool { return slices.Contains(of, t) })
 }

@@ -46,6 +46,7 @@ type index struct {
 	byClause   map[*rule.Clause][]*bound
 	members    map[string][]*rule.Recipient // class → recipients
 	people     map[string]bool              // groups that stand for people
+	forbidden  map[*rule.Category]bool      // declared only to say that it is never collected
 }
 
 func newIndex(set *rule.Set) *index {
@@ -74,6 +75,7 @@ func newIndex(set *rule.Set) *index {
 		x.services[string(s.Name)] = s
 	}
 	x.findPeople()
+	x.findForbidden()
 	x.bind()
 	return x
 }
@@ -108,7 +110,7 @@ func (x *index) bind() {
 	for _, g := range s.Groups {
 		b := x.start("data", g.Name, g.At)
 		for _, c := range g.Categories {
-			b.uses = append(b.uses, use{thing: thing{aCategory, string(c.Name)}, span: c.Label, must: true})
+			b.uses = append(b.uses, use{thing: thing{aCategory, string(c.Name)}, span: c.Label, must: true, forbid: x.forbidden[c]})
 			x.categoriesIn(b, "derived_from", true, false, c.DerivedFrom)
 			x.named(b, aService, "only_to", false, false, c.OnlyTo)
 		}
@@ -287,6 +289,22 @@ func (x *index) named(b *bound, k kind, list string, must, forbid bool, refs []r
 			continue
 		}
 		b.uses = append(b.uses, use{thing{k, r.Name}, r.Span, list, must, forbid})
+	}
+}
+
+// findForbidden finds the categories that a never keeps from being collected
+// at all, by anybody for anything.
+func (x *index) findForbidden() {
+	x.forbidden = map[*rule.Category]bool{}
+	for _, n := range x.set.Nevers {
+		if len(n.To) > 0 || len(n.For) > 0 || n.Against != "" || len(n.Acts) > 0 && !slices.Contains(n.Acts, abide.ActCollect) {
+			continue
+		}
+		for _, w := range n.What {
+			for _, c := range x.expand(w) {
+				x.forbidden[c] = true
+			}
+		}
 	}
 }
 

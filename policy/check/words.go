@@ -35,7 +35,11 @@ func (c *checker) buildScopes() {
 				}
 			}
 			for _, p := range s.parts {
-				s.readings = append(s.readings, s.vocab.read(p.Prose))
+				r := s.vocab.read(p.Prose)
+				if len(r.blocks) > 0 && strings.TrimSpace(r.blocks[0].text) == strings.TrimSpace(p.Title) {
+					r.title = 1
+				}
+				s.readings = append(s.readings, r)
 			}
 			c.scopes = append(c.scopes, s)
 		}

@@ -49,7 +49,7 @@ var checkCodes = []Info{
 	{NobodyBesideIdentifier, Error, "data about nobody stands beside an identifier of the same device", "declare the group of data about nobody apart from the identifier: apart = [...]"},
 	{ConsentBundled, Error, "one consent is asked where law wants separate ones", "ask for it separately there: in PLACE { ask = separate }"},
 	{NeverLifted, Error, "rule permits what another forbids without exception", "a never beats every permit: narrow the never, or take the permit out"},
-	{SaleByAdvertising, Error, "no sale is promised beside advertising that a law counts as sale", "close the purpose in those places (in PLACE { closed = true }), ask there first (basis = consent), or honour the opt-out signal (honours = [gpc])"},
+	{SaleByAdvertising, Error, "no sale is promised beside advertising that a law counts as sale", "close the purpose in those places (in PLACE { closed = true }), or take the opt-out signal as a refusal (honours = [gpc])"},
 	{DeadlineWithoutCap, Error, "deadline waits for an event that may never come", "add a cap that needs no event: at_most = obtained + ..."},
 	{AnchorNotReported, Error, "deadline waits for a fact that nobody reports", "let a service report it: reports = [...]"},
 	{LawNotReviewed, Error, "law value that nobody reviewed is relied on", "have it reviewed, or sign for it by name: accepts_law in the document block"},
