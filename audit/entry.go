@@ -35,6 +35,8 @@ const (
 	Erased         Kind = "erased"          // keys are destroyed, the certificate exists
 	Exported       Kind = "exported"        // the person got a copy
 	StaffAccess    Kind = "staff_access"    // staff looked at the log or the ledger of a person
+	ApprovalAsked  Kind = "approval_asked"  // somebody asked others to agree to a look
+	Approved       Kind = "approved"        // somebody agreed to a look that another asked for
 	ReceivedNotice Kind = "received_notice" // the person was told of something
 )
 
@@ -57,7 +59,7 @@ var kinds = map[Kind]bool{
 	LeftService: true, EventReported: true, Restricted: true, HoldPlaced: true, HoldEnded: true, Retained: true,
 	Expired: true, ErasureIntent: true, Erased: true, Exported: true, StaffAccess: true, ReceivedNotice: true,
 	Published: true, TokenCreated: true, TokenDropped: true, KeyRotated: true, Imported: true, Registered: true,
-	Swept: true, Selected: true, Alert: true,
+	Swept: true, Selected: true, Alert: true, ApprovalAsked: true, Approved: true,
 }
 
 // Known reports whether the kind is one of this package's.

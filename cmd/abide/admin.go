@@ -101,3 +101,21 @@ func (m *Main) findingsCommand() *cobra.Command {
 	m.placeFlags(cmd, &p)
 	return cmd
 }
+
+func (m *Main) approvalCommand() *cobra.Command {
+	var p place
+	cmd := &cobra.Command{Use: "approval", GroupID: "admin", Short: "List and approve looks that the policy opens only if others agree"}
+	m.placeFlags(cmd, &p)
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "Show what waits for agreement", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return m.show(cmd, &p, http.MethodGet, "/v1/approvals", nil) },
+		},
+		&cobra.Command{
+			Use: "approve ID", Short: "Agree to a look that somebody else asked for", Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return m.show(cmd, &p, http.MethodPost, "/v1/approvals/"+url.PathEscape(args[0])+"/approve", map[string]any{})
+			},
+		})
+	return cmd
+}

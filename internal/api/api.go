@@ -92,6 +92,7 @@ func New(o Options) http.Handler {
 	s.policies()
 	s.administration()
 	s.imports()
+	s.approvals()
 	s.authzen()
 
 	mux.HandleFunc("GET /policy", s.notice)

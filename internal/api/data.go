@@ -28,6 +28,7 @@ type readInput struct {
 	Categories []string `json:"categories" minItems:"1" maxItems:"256" example:"[\"person.email\"]"`
 	Recipient  string   `json:"recipient,omitempty" maxLength:"64"`
 	Reason     string   `json:"reason,omitempty" maxLength:"500" doc:"Why, for levels that want a reason; it is kept in the log"`
+	Approval   string   `json:"approval,omitempty" maxLength:"36" doc:"For levels that open only if others agree: the id from POST /v1/approvals"`
 	Topic      string   `json:"topic,omitempty" maxLength:"64"`
 	Channel    string   `json:"channel,omitempty" maxLength:"64"`
 }
@@ -84,7 +85,7 @@ func (s *server) data() {
 			got, err := s.engine.ReadData(ctx, callOf(ctx), engine.Read{
 				Subject: id, Purpose: abide.Purpose(in.Body.Purpose), Act: act,
 				Categories: categories(in.Body.Categories), Recipient: abide.Recipient(in.Body.Recipient),
-				Reason: in.Body.Reason, Topic: abide.Topic(in.Body.Topic), Channel: abide.Channel(in.Body.Channel),
+				Reason: in.Body.Reason, Approval: in.Body.Approval, Topic: abide.Topic(in.Body.Topic), Channel: abide.Channel(in.Body.Channel),
 			})
 			if err != nil {
 				return nil, err

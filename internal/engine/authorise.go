@@ -33,6 +33,8 @@ const (
 	opSeeRegister   operation = "see_register"
 	opPolicyHistory operation = "policy_history"
 	opImport        operation = "import"
+	opAskApproval   operation = "ask_approval"
+	opApprove       operation = "approve"
 )
 
 // who may call a use case. A service or a member of staff may do what its
@@ -67,6 +69,8 @@ var mayCall = map[operation]who{
 	opSeeRegister:   {staff: true},
 	opPolicyHistory: {service: true, staff: true},
 	opImport:        {},
+	opAskApproval:   {service: true, staff: true},
+	opApprove:       {staff: true},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero

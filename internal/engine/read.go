@@ -72,10 +72,17 @@ func wantRead(p *policy.Policy, cats []abide.Category) storage.Want {
 }
 
 func (e *Engine) read(ctx context.Context, c Call, s *subject, r Read) (*ReadResult, error) {
+	agreed, err := e.approved(ctx, c, &r)
+	if err != nil {
+		return nil, err
+	}
 	part := partOf(c)
 	part.Reason, part.Topic, part.Channel = r.Reason, r.Topic, r.Channel
+	if r.Approval != "" {
+		part.Ref = "approval " + r.Approval
+	}
 	req := &policy.Request{Actor: c.Actor, Purpose: r.Purpose, Act: r.Act, Categories: r.Categories, Recipient: r.Recipient,
-		Topic: r.Topic, Channel: r.Channel, Reason: r.Reason, Approvals: approvals(c, r.Approvals), At: s.now}
+		Topic: r.Topic, Channel: r.Channel, Reason: r.Reason, Approvals: agreed, At: s.now}
 	if s.force == nil {
 		return nil, e.refuse(ctx, c, s, s.id, req, part, unavailableDecision())
 	}

@@ -79,7 +79,8 @@ type Read struct {
 	Categories []abide.Category
 	Recipient  abide.Recipient
 	Reason     string
-	Approvals  int
+	Approval   string // id of an approval, for levels that want one
+	Approvals  int    // vouched for by an administrator, instead
 	Topic      abide.Topic
 	Channel    abide.Channel
 }
