@@ -109,7 +109,9 @@ func (m *Main) approvalCommand() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "Show what waits for agreement", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return m.show(cmd, &p, http.MethodGet, "/v1/approvals", nil) },
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return m.show(cmd, &p, http.MethodGet, "/v1/approvals", nil)
+			},
 		},
 		&cobra.Command{
 			Use: "approve ID", Short: "Agree to a look that somebody else asked for", Args: cobra.ExactArgs(1),
