@@ -48,8 +48,9 @@ generated:
 proof: deps
 	scripts/proof
 
-bench: deps
-	$(GO) test -run '^$$' -bench . -benchmem ./policy/... ./internal/vault/... ./bench/...
+bench:
+	$(GO) test -run "^$$" -bench . -benchmem ./policy/... ./internal/vault/... ./bench/...
+	cd bench/peers && $(GO) test -run "^$$" -bench . -benchmem ./...
 
 clean:
 	rm -rf $(BIN) web/node_modules
