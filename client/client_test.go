@@ -74,7 +74,9 @@ func TestAChangeOfUnknownOutcomeIsRepeatedUnderItsKey(t *testing.T) {
 }
 
 func TestARefusalCarriesItsDecisionAndIsNotRepeated(t *testing.T) {
-	c, seen := server(t, func(_ int, w http.ResponseWriter, _ *http.Request) { problem(w, http.StatusForbidden, "denied", "denied") })
+	c, seen := server(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusForbidden, "denied", "denied")
+	})
 	_, err := c.Read(t.Context(), someone, client.ReadRequest{Purpose: "marketing", Categories: []abide.Category{"person.email"}})
 	var refused *client.Error
 	if !errors.As(err, &refused) || refused.Class() != abide.CodeDenied || refused.Decision == nil || refused.Decision.Reasons[0].Clause != "privacy#C07" {
