@@ -40,6 +40,7 @@ const (
 	NoticeTextChanged    Code = "notice_text_changed"
 	BindingWithoutDigest Code = "binding_without_digest"
 	MisplacedBlock       Code = "misplaced_block"
+	TooMuch              Code = "too_much"
 )
 
 var parseCodes = []Info{
@@ -66,6 +67,7 @@ var parseCodes = []Info{
 	{NoticeTextChanged, Error, "text of the notice has changed since its rules were written", ""},
 	{BindingWithoutDigest, Warning, "binding remembers no text", ""},
 	{MisplacedBlock, Error, "rule stands in the wrong place", ""},
+	{TooMuch, Error, "file is larger or nested deeper than is read", "divide it"},
 }
 
 // tables lists the codes of every package that reports findings.

@@ -64,7 +64,7 @@ func TestFindings(t *testing.T) {
 		})
 	}
 	for _, in := range diag.ParseCodes() {
-		if !seen[in.Code] && in.Code != diag.Unreadable {
+		if !seen[in.Code] && in.Code != diag.Unreadable && in.Code != diag.TooMuch { // they have tests of their own
 			t.Errorf("no case finds %s", in.Code)
 		}
 	}

@@ -44,6 +44,9 @@ var markdown = goldmark.New(
 // that stand in them.
 func (p *parser) clauses(doc *document) []fence {
 	src := withoutFrontMatter(doc.text)
+	if p.tooMuch(doc.doc.File, src) {
+		return nil
+	}
 	root := markdown.Parser().Parse(text.NewReader(src))
 	w := &walker{p: p, doc: doc, src: src}
 	w.headings(root)

@@ -152,6 +152,9 @@ func (p *parser) read(fsys fs.FS, name string) ([]byte, bool) {
 		return nil, false
 	}
 	p.files.Add(name, text)
+	if p.tooLarge(name, text) {
+		return nil, false
+	}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && size == 1 || r == 0 {

@@ -12,9 +12,12 @@ import (
 	"github.com/abide-privacy/abide/policy/diag"
 )
 
-// maxSyntaxErrors bounds the mistakes looked for in one block of rules that
-// cannot be read; a file of nonsense is not worth more.
+// maxSyntaxErrors bounds the mistakes looked for in one rule that cannot be
+// read; a file of nonsense is not worth more.
 const maxSyntaxErrors = 20
+
+// maxFenceErrors bounds them for a whole block of rules.
+const maxFenceErrors = 200
 
 // parseRules reads the rules in text, which stands at byte offset of file.
 // Every mistake of syntax is reported, and whatever can be read in spite of it
@@ -25,7 +28,11 @@ func (p *parser) parseRules(file string, text []byte, offset int) *hclsyntax.Bod
 		return body
 	}
 	whole := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}}
+	before := len(p.found)
 	for _, c := range splitItems(text) {
+		if len(p.found)-before > maxFenceErrors {
+			break
+		}
 		part := p.parseItem(file, text[c.start:c.end], offset+c.start)
 		whole.Blocks = append(whole.Blocks, part.Blocks...)
 		for name, a := range part.Attributes {
@@ -36,6 +43,9 @@ func (p *parser) parseRules(file string, text []byte, offset int) *hclsyntax.Bod
 }
 
 func parseHCL(file string, text []byte, offset int) (*hclsyntax.Body, hcl.Diagnostics) {
+	if d := measure(file, text, offset); d != nil {
+		return &hclsyntax.Body{}, hcl.Diagnostics{d}
+	}
 	f, diags := hclsyntax.ParseConfig(text, file, hcl.Pos{Line: 1, Column: 1, Byte: offset})
 	if f == nil {
 		return &hclsyntax.Body{}, diags
@@ -57,7 +67,7 @@ func (p *parser) parseItem(file string, text []byte, offset int) *hclsyntax.Body
 		}
 		at := min(max(first.Subject.Start.Byte-offset, 0), len(text))
 		p.report(p.syntaxError(file, text, at, first))
-		if openBracket(first) || !blankLine(text, at) {
+		if openBracket(first) || first.Summary == tooMuchSummary || !blankLine(text, at) {
 			return body
 		}
 	}
@@ -153,6 +163,9 @@ func (p *parser) syntaxError(file string, text []byte, at int, d *hcl.Diagnostic
 	span := p.span(file, *d.Subject)
 	if bytes.HasPrefix(text[at:], []byte("*")) {
 		return diag.New(diag.Wildcard, span, "a wildcard stands where names are wanted")
+	}
+	if d.Summary == tooMuchSummary {
+		return diag.New(diag.TooMuch, span, "this rule nests or repeats more than rules do")
 	}
 	if strings.HasPrefix(d.Summary, "Attribute redefined") {
 		return p.redefined(file, text, at, span)
