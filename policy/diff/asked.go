@@ -94,17 +94,17 @@ func gainedOffers(from, to policy.Terms) []policy.TermsOffer {
 	return out
 }
 
-// asked compares terms place by place.
+// asked compares terms regime by regime.
 func (g *grid) asked(old, new shape, before, after *probe) []Asked {
 	if after.purpose == nil {
 		return nil
 	}
 	var out []Asked
-	for _, class := range g.places {
-		a := Asked{Purpose: g.purpose, Accepted: g.accepted, Places: []Places{{class.residences, class.whereabouts}}}
-		asks := g.asks(new, class.regime)
-		a.First = asks && !g.asks(old, class.regime)
-		place := class.one()
+	var where []bits
+	for r, place := range g.regimes {
+		a := Asked{Purpose: g.purpose, Accepted: g.accepted}
+		asks := g.asks(new, r)
+		a.First = asks && !g.asks(old, r)
 		before.facts.Residence, before.facts.Whereabouts = place.Residence, place.Whereabouts
 		after.facts.Residence, after.facts.Whereabouts = place.Residence, place.Whereabouts
 		was, had := before.policy.Terms(g.purpose, &before.facts, noon)
@@ -120,14 +120,32 @@ func (g *grid) asked(old, new shape, before, after *probe) []Asked {
 		a.Wider, a.Narrow = gainedTerms(was, is), gainedTerms(is, was)
 		if asks && !a.First && a.Old != "" {
 			a.Again = !a.Wider.Empty()
-			a.Denied = g.denied(new, after, place, class.regime, a.Old)
+			a.Denied = g.denied(new, after, place, r, a.Old)
 		}
 		if before.purpose == nil && !a.First {
 			continue // a new purpose that asks nobody: its change says all
 		}
-		out = append(out, a)
+		i := slices.IndexFunc(out, func(b Asked) bool { return b.alike(a) })
+		if i < 0 {
+			i = len(out)
+			out, where = append(out, a), append(where, nil)
+		}
+		for p, class := range g.places {
+			if class.regime == r {
+				where[i].set(p)
+			}
+		}
+	}
+	for i := range out {
+		out[i].Places = joinPlaces(g.places, where[i])
 	}
 	return out
+}
+
+// alike tells whether the same terms become the same terms, with the same
+// effect; it leaves out the places.
+func (a Asked) alike(b Asked) bool {
+	return a.Old == b.Old && a.New == b.New && a.Again == b.Again && a.First == b.First && slices.Equal(a.Denied, b.Denied)
 }
 
 func sameTerms(before, after *probe) bool {
@@ -175,37 +193,4 @@ func (pr *probe) permitsTo(w What, pl Place, digest string) bool {
 	}
 	pr.age(grownUp)
 	return pr.decide(w)
-}
-
-// mergeAsked joins places where the same terms become the same terms.
-func mergeAsked(in []Asked) []Asked {
-	type key struct {
-		accepted     abide.DocumentName
-		old, new     string
-		again, first bool
-		denied       int
-	}
-	index := map[key]int{}
-	var out []Asked
-	for _, a := range in {
-		k := key{a.Accepted, a.Old, a.New, a.Again, a.First, len(a.Denied)}
-		if i, ok := index[k]; ok && slices.Equal(out[i].Denied, a.Denied) {
-			out[i].Places = addPlaces(out[i].Places, a.Places[0])
-			continue
-		}
-		index[k] = len(out)
-		out = append(out, a)
-	}
-	return out
-}
-
-func addPlaces(to []Places, more Places) []Places {
-	for k := range to {
-		if slices.Equal(to[k].Whereabouts, more.Whereabouts) {
-			to[k].Residences = append(slices.Clone(to[k].Residences), more.Residences...)
-			slices.Sort(to[k].Residences)
-			return to
-		}
-	}
-	return append(to, more)
 }

@@ -71,7 +71,12 @@ func Diff(old, new *policy.Policy) *Difference {
 	index := newCoverIndex(old, new)
 	staff := newStaffSpace(s, old, new)
 	results := make([]result, len(s.Purposes))
-	each(len(s.Purposes), func(i int) { results[i] = compare(s, index, staff, old, new, s.Purposes[i]) })
+	same := unchanged(s, old, new)
+	each(len(s.Purposes), func(i int) {
+		if !same(s.Purposes[i]) {
+			results[i] = compare(s, index, staff, old, new, s.Purposes[i])
+		}
+	})
 	for _, r := range results {
 		d.Changes = append(d.Changes, r.changes...)
 		d.Asked = append(d.Asked, r.asked...)
@@ -115,7 +120,6 @@ func compare(s *Space, index *coverIndex, staff *staffSpace, old, new *policy.Po
 		r.changes = append(r.changes, g.changes(a, b)...)
 		r.asked = append(r.asked, g.asked(a, b, before, after)...)
 	}
-	r.asked = mergeAsked(r.asked)
 	if len(r.changes) > 0 || !staff.same {
 		r.staff = staff.compare(name, index, old, new)
 	}

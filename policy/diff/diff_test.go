@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -208,6 +209,27 @@ func compiled(t *rapid.T, archive []policy.Terms) *policy.Policy {
 	return p
 }
 
+// successor draws another policy, or the same with one purpose drawn anew.
+func successor(t *rapid.T, before *policy.Policy) *policy.Policy {
+	if rapid.Bool().Draw(t, "another policy") {
+		return compiled(t, before.AllTerms())
+	}
+	set := *before.Set()
+	s := &small{t: t, clause: set.Documents[0].Clauses[0], set: &set}
+	i := rapid.IntRange(0, len(set.Purposes)-1).Draw(t, "which")
+	was := set.Purposes
+	set.Purposes = slices.Clone(was[:i])
+	s.purpose(string(was[i].Name))
+	set.Purposes = append(set.Purposes, was[i+1:]...)
+	p, found := policy.Compile(&set, policy.Options{Archive: before.AllTerms()})
+	if p == nil {
+		t.Log(first(found))
+		rejected++
+		t.SkipNow()
+	}
+	return p
+}
+
 var rejected int
 
 func first(found diag.List) string {
@@ -264,7 +286,7 @@ func TestDiffEqualsBruteForce(t *testing.T) {
 	for pairs < 1000 {
 		rapid.Check(t, func(t *rapid.T) {
 			before := compiled(t, nil)
-			after := compiled(t, before.AllTerms())
+			after := successor(t, before)
 			d := Diff(before, after)
 			pairs++
 			changes += len(d.Changes)
