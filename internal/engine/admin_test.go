@@ -90,6 +90,11 @@ func TestCapacities(t *testing.T) {
 			"consents": func(c engine.Call) error { _, err := w.e.Consents(ctx, c, id); return err },
 			"log":      func(c engine.Call) error { _, _, err := w.e.SubjectLog(ctx, c, id, engine.Page{}); return err },
 			"update":   func(c engine.Call) error { _, err := w.e.UpdateSubject(ctx, c, id, engine.SubjectPatch{}); return err },
+			"guardian": func(c engine.Call) error {
+				yes := true
+				_, err := w.e.UpdateSubject(ctx, c, id, engine.SubjectPatch{GuardianVerified: &yes})
+				return err
+			},
 			"tokens":   func(c engine.Call) error { _, err := w.e.Tokens(ctx, c); return err },
 			"findings": func(c engine.Call) error { _, err := w.e.Findings(ctx, c); return err },
 			"publish":  func(c engine.Call) error { _, _, err := w.e.Publish(ctx, c, edit(t)); return err },
@@ -99,12 +104,12 @@ func TestCapacities(t *testing.T) {
 		}
 		may := map[string]string{
 			"service":  "services consents event update",
-			"staff":    "services consents event update",
+			"staff":    "services consents event update guardian",
 			"self":     "services consents log erase",
 			"guardian": "services consents log erase",
 			"nobody":   "",
 			"another":  "",
-			"admin":    "services consents log update tokens findings publish register event erase",
+			"admin":    "services consents log update guardian tokens findings publish register event erase",
 		}
 		for who, call := range map[string]engine.Call{"service": app, "staff": support, "self": self(id), "guardian": guardian,
 			"nobody": {}, "another": self(other), "admin": admin} {

@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"context"
-	"errors"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -36,44 +35,52 @@ func holdsValue(items []storage.Item, l storage.Lookup) bool {
 	return false
 }
 
-// claim takes the look-ups. A unique value that another subject holds is taken
-// over if that subject does not bear it: it was erased, its value changed, or
-// it was never made. A claim that has not expired may belong to a change that
-// is on its way, so it stands.
+// claim takes the look-ups. Of a unique value, another subject's claim stands
+// if that subject bears the value, however old and unconfirmed the claim is
+// (its process died after the commit), or if it has not expired, because it
+// may belong to a change that is on its way. Any other is taken over: its
+// subject was erased, changed the value, or was never made.
 func (e *Engine) claim(ctx context.Context, all []storage.Lookup, now time.Time) error {
-	err := e.store.Claim(ctx, all, now)
-	if !errors.Is(err, storage.ErrTaken) {
-		return storageError(err)
-	}
 	for _, l := range all {
 		if !l.Unique {
 			continue
 		}
-		held, err := e.store.Find(ctx, l.Category, []storage.IndexValue{l.Index}, 4)
-		if err != nil {
-			return storageError(err)
+		if err := e.free(ctx, l, now); err != nil {
+			return err
 		}
-		for _, h := range held {
-			if h.Subject == l.Subject {
-				continue
+	}
+	return storageError(e.store.Claim(ctx, all, now))
+}
+
+// free makes way for a unique claim, or says that the value is taken.
+func (e *Engine) free(ctx context.Context, l storage.Lookup, now time.Time) error {
+	held, err := e.store.Find(ctx, l.Category, []storage.IndexValue{l.Index}, 4)
+	if err != nil {
+		return storageError(err)
+	}
+	for _, h := range held {
+		if h.Subject == l.Subject {
+			continue
+		}
+		bears, err := e.bears(ctx, h)
+		if err != nil {
+			return err
+		}
+		switch {
+		case bears && !h.Expires.IsZero():
+			if err := e.store.Confirm(ctx, []storage.Lookup{h}); err != nil {
+				return storageError(err)
 			}
-			bears, err := e.bears(ctx, h)
-			if err != nil {
-				return err
-			}
-			pending := !h.Expires.IsZero() && now.Before(h.Expires)
-			if bears || pending {
-				return taken(l.Category)
-			}
+			return taken(l.Category)
+		case bears, !h.Expires.IsZero() && now.Before(h.Expires):
+			return taken(l.Category)
+		case h.Expires.IsZero():
 			if err := e.store.Drop(ctx, []storage.Lookup{h}); err != nil {
 				return storageError(err)
 			}
 		}
 	}
-	if err := e.store.Claim(ctx, all, now); !errors.Is(err, storage.ErrTaken) {
-		return storageError(err)
-	}
-	return storageError(storage.ErrTaken)
+	return nil
 }
 
 // taken says that another subject holds a unique value, and not which value.

@@ -119,9 +119,7 @@ func (b *collecting) run(ctx context.Context) (Collected, error) {
 			return Collected{}, named(err, c)
 		}
 	}
-	if len(b.logged) > 0 {
-		b.entry(cats)
-	}
+	b.entry(cats)
 	missing, err := b.missing()
 	if err != nil {
 		return Collected{}, err
@@ -394,10 +392,13 @@ func (b *collecting) place(cat *policy.Category, it *storage.Item) {
 	}
 }
 
-// entry logs the collection.
+// entry logs the collection; of what is kept elsewhere, the decision.
 func (b *collecting) entry(cats []abide.Category) {
 	kind := audit.Collected
-	if b.rectified && !b.added {
+	switch {
+	case len(b.logged) == 0:
+		kind = audit.Decided
+	case b.rectified && !b.added:
 		kind = audit.Rectified
 	}
 	env := b.engine.envelope(b.call, kind)

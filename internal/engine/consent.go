@@ -188,10 +188,8 @@ func (e *Engine) Consents(ctx context.Context, c Call, id abide.SubjectID) (Cons
 	if !s.active() {
 		return ConsentsView{}, erasedError()
 	}
-	if c.Actor.Kind == abide.ActorStaff || c.Actor.Admin {
-		if err := e.staffLooked(ctx, c, s); err != nil {
-			return ConsentsView{}, err
-		}
+	if err := e.looked(ctx, c, s); err != nil {
+		return ConsentsView{}, err
 	}
 	v := ConsentsView{State: []PurposeState{}, Events: []abide.ConsentEvent{}}
 	if v.Events, err = e.ledger(ctx, s); err != nil {

@@ -94,6 +94,9 @@ func (e *Engine) UpdateSubject(ctx context.Context, c Call, id abide.SubjectID, 
 			return SubjectView{}, err
 		}
 	}
+	if (patch.GuardianVerified != nil || patch.GuardianConsents != nil) && c.Actor.Kind == abide.ActorService && !c.Actor.Admin {
+		return SubjectView{}, mayNot("a member of staff verifies guardians, and is named in the log")
+	}
 	return update(ctx, e, c, opUpdate, id, everything, patch, func(ch *change) (SubjectView, error) {
 		was := ch.facts
 		if err := ch.keepPast(); err != nil {

@@ -152,19 +152,30 @@ func (s *spooler) run() {
 		select {
 		case <-s.wake:
 		case <-s.lazy:
-			t := time.NewTimer(spoolLazy)
-			select {
-			case <-t.C:
-			case <-s.wake:
-			case <-s.quit:
+			if !s.linger() {
+				s.drain()
+				return
 			}
-			t.Stop()
 		case <-s.quit:
 			s.drain()
 			return
 		}
 		s.drain()
 	}
+}
+
+// linger lets notes gather until somebody waits, or they have waited long
+// enough. It reports false if the spooler is to end.
+func (s *spooler) linger() bool {
+	t := time.NewTimer(spoolLazy)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.wake:
+	case <-s.quit:
+		return false
+	}
+	return true
 }
 
 // drain writes until the queue is empty. If the store refuses, every waiter

@@ -38,10 +38,8 @@ func (e *Engine) SubjectLog(ctx context.Context, c Call, id abide.SubjectID, pag
 	if !s.active() {
 		return nil, "", erasedError()
 	}
-	if c.Actor.Kind == abide.ActorStaff || c.Actor.Admin {
-		if err := e.staffLooked(ctx, c, s); err != nil {
-			return nil, "", err
-		}
+	if err := e.looked(ctx, c, s); err != nil {
+		return nil, "", err
 	}
 	rows, err := e.logRows(ctx, id)
 	if err != nil {
@@ -64,10 +62,17 @@ func (e *Engine) SubjectLog(ctx context.Context, c Call, id abide.SubjectID, pag
 	return out, next, nil
 }
 
-// staffLooked records that somebody at the company looked at a person's log or
-// ledger.
-func (e *Engine) staffLooked(ctx context.Context, c Call, s *subject) error {
-	l, err := e.look(s, s.id, partOf(c), e.envelope(c, audit.StaffAccess))
+// looked records that somebody other than the person looked at their log or
+// ledger, before it is shown.
+func (e *Engine) looked(ctx context.Context, c Call, s *subject) error {
+	kind := audit.Looked
+	switch {
+	case c.Actor.Kind == abide.ActorSubject || c.Actor.Kind == abide.ActorGuardian:
+		return nil
+	case c.Actor.Kind == abide.ActorStaff || c.Actor.Admin:
+		kind = audit.StaffAccess
+	}
+	l, err := e.look(s, s.id, partOf(c), e.envelope(c, kind))
 	if err != nil {
 		return storageError(err)
 	}
