@@ -28,6 +28,7 @@ const (
 	DenyUnknownService    ReasonCode = "unknown_service"
 	DenyUnknownTopic      ReasonCode = "unknown_topic"
 	DenyUnknownChannel    ReasonCode = "unknown_channel"
+	DenyUnknownTime       ReasonCode = "unknown_time"
 	DenyNoCategories      ReasonCode = "no_categories"
 	DenyNobodyKnown       ReasonCode = "no_facts"
 	DenyNever             ReasonCode = "never"

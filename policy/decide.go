@@ -141,6 +141,9 @@ func (j *judge) names() bool {
 	if !slices.Contains(acts, req.Act) {
 		j.refuse(abide.DenyUnknownAct, "", abide.Span{}, "The act is none that can be permitted.")
 	}
+	if req.At.IsZero() {
+		j.refuse(abide.DenyUnknownTime, "", abide.Span{}, "The request does not say for which time it asks.")
+	}
 	if len(req.Categories) == 0 {
 		j.refuse(abide.DenyNoCategories, "", abide.Span{}, "The request names no data.")
 	}

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -19,6 +20,7 @@ var unknowns = map[string]func(r *policy.Request, garbage string){
 	"category": func(r *policy.Request, g string) {
 		r.Categories = append(slices.Clone(r.Categories), abide.Category(g))
 	},
+	"time":      func(r *policy.Request, _ string) { r.At = time.Time{} },
 	"nothing":   func(r *policy.Request, _ string) { r.Categories = nil },
 	"recipient": func(r *policy.Request, g string) { r.Act, r.Recipient = abide.ActDisclose, abide.Recipient(g) },
 	"service":   func(r *policy.Request, g string) { r.Service = abide.Service(g) },
