@@ -1,6 +1,7 @@
 package abide_test
 
 import (
+	"errors"
 	"fmt"
 	"go/build"
 	"io/fs"
@@ -63,7 +64,7 @@ func TestImportRules(t *testing.T) {
 		}
 		pkg, err := build.ImportDir(path, 0)
 		if err != nil {
-			if _, none := err.(*build.NoGoError); none {
+			if none := new(build.NoGoError); errors.As(err, &none) {
 				return nil
 			}
 			return err

@@ -135,7 +135,7 @@ func (m *Main) logger(asJSON bool) *slog.Logger {
 const shutdownGrace = 15 * time.Second
 
 func (m *Main) listenAndServe(ctx context.Context, f serveFlags, handler http.Handler, log *slog.Logger, guide *demo) error {
-	listener, err := net.Listen("tcp", f.listen)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "listen", Message: "the address cannot be listened on",
 			Hint: "is another server running there? choose another with --listen", Err: err}

@@ -190,8 +190,8 @@ func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse
 		return evaluationResponse{}, &abide.Error{Code: abide.CodeDenied, Detail: "not_a_service",
 			Message: "only applications and staff may ask for evaluations", Hint: "use a service token"}
 	}
-	id, err := abide.ParseSubjectID(e.Resource.ID)
-	if err != nil || (e.Resource.Type != "person" && e.Resource.Type != "subject" && e.Resource.Type != "data") {
+	id, bad := abide.ParseSubjectID(e.Resource.ID)
+	if bad != nil || (e.Resource.Type != "person" && e.Resource.Type != "subject" && e.Resource.Type != "data") {
 		return denied("unknown_resource", "no person is known by this resource"), nil
 	}
 	req := engine.Decide{
@@ -205,7 +205,7 @@ func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse
 		Categories: e.categories(),
 	}
 	if at := e.text("as_of"); at != "" {
-		if req.AsOf, err = time.Parse(time.RFC3339, at); err != nil {
+		if req.AsOf, bad = time.Parse(time.RFC3339, at); bad != nil {
 			return evaluationResponse{}, malformed("as_of is not a time of RFC 3339")
 		}
 	}
