@@ -96,6 +96,8 @@ func (s *scope) belongs(r *reading, m *mention, spoken []thing) []thing {
 		}
 		aStart, _ := sentence(r.tokens[a.block], a.from)
 		switch {
+		case aStart != start && a.polarity == denied:
+			// "No marketing to children." speaks of nothing that follows.
 		case aStart == start:
 			inside = append(inside, a.things...)
 		case a.from < start && aStart != beforeAt:
