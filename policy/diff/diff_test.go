@@ -298,3 +298,67 @@ func TestDiffEqualsBruteForce(t *testing.T) {
 	}
 	t.Logf("%d pairs of policies, %d points, %d changes; %d drawn policies did not compile", pairs, points, changes, rejected)
 }
+
+// Of a few pairs the whole space is decided, with nothing left out.
+func TestDiffEqualsBruteForceOverTheWholeSpace(t *testing.T) {
+	pairs := 0
+	rapid.Check(t, func(t *rapid.T) {
+		if pairs >= 3 {
+			return
+		}
+		before := compiled(t, nil)
+		after := successor(t, before)
+		if len(NewSpace(before, after).Purposes) > 2 {
+			t.SkipNow()
+		}
+		pairs++
+		checkExact(t, wholeSpace(before, after), Diff(before, after), before, after)
+	})
+	if pairs == 0 && !t.Failed() {
+		t.Error("no pair was small enough")
+	}
+}
+
+// Staff: every actor, purpose, act and category, decided one by one.
+func TestStaffEqualsBruteForce(t *testing.T) {
+	changes := 0
+	rapid.Check(t, func(t *rapid.T) {
+		before := compiled(t, nil)
+		after := successor(t, before)
+		said := map[string]abide.Effect{}
+		for _, c := range Diff(before, after).Staff {
+			for _, w := range c.Whats {
+				said[fmt.Sprint(c.Purpose, c.Actor, w)] = c.Effect
+			}
+		}
+		changes += len(said)
+		s := newStaffSpace(NewSpace(before, after), before, after)
+		b := &brute{Space: s.Space, kinds: []abide.SubjectKind{abide.Person}}
+		for _, name := range s.Purposes {
+			x, y := s.probe(before, name, ""), s.probe(after, name, "")
+			whats := slices.DeleteFunc(b.whats(), func(w What) bool {
+				return w.Channel != "" || w.Topic != "" || w.Service != "" || w.ForValue
+			})
+			var place Place
+			if !s.openPlace(x, y, whats, &place) {
+				continue
+			}
+			for _, w := range whats {
+				for _, a := range s.actors {
+					was, is := s.permits(x, a, w, place), s.permits(y, a, w, place)
+					effect, changed := said[fmt.Sprint(name, a, w)]
+					if changed != (was != is) || changed && (effect == abide.Permit) != is {
+						t.Fatalf("%s, %+v, %+v: was %v, is %v, Diff says changed=%v to %v", name, a, w, was, is, changed, effect)
+					}
+					delete(said, fmt.Sprint(name, a, w))
+				}
+			}
+		}
+		if len(said) > 0 {
+			t.Fatalf("Diff says more than there is: %v", said)
+		}
+	})
+	if changes == 0 {
+		t.Error("nothing ever changed for staff")
+	}
+}

@@ -106,10 +106,21 @@ func (m *merger) change(p *product) Change {
 	g := m.g
 	c := Change{Effect: m.effect, Purpose: g.purpose, Accepted: g.accepted, Cause: p.cause, Everything: m.everything}
 	p.whats.each(func(i int) { c.Whats = append(c.Whats, g.whats[i]) })
-	p.standings.each(func(i int) { c.Standings = append(c.Standings, g.standings[i]) })
-	p.ages.each(func(i int) { c.Ages = append(c.Ages, g.ages[i]) })
+	c.Standings, c.Ages = pickOf(g.standings, p.standings), pickOf(g.ages, p.ages)
 	c.Places = joinPlaces(g.places, p.places)
 	return c
+}
+
+// pickOf lists the members of a set; the list itself if they are all.
+func pickOf[T any](from []T, which bits) []T {
+	n := 0
+	which.each(func(int) { n++ })
+	if n == len(from) {
+		return from[:n:n]
+	}
+	out := make([]T, 0, n)
+	which.each(func(i int) { out = append(out, from[i]) })
+	return out
 }
 
 // joinPlaces joins classes of places that have the same whereabouts.

@@ -34,8 +34,8 @@ type StaffChange struct {
 type staffSpace struct {
 	*Space
 	actors []Actor
-	same   bool // roles, levels and reviews are the same in both
-	lapsed policy.Register
+	same   bool   // roles, levels and reviews are the same in both
+	lapsed *Space // the same, but no review was done
 }
 
 // Actors lists every actor of the space: each role, and who acts without one.
@@ -62,8 +62,10 @@ func Actors(policies ...*policy.Policy) []Actor {
 }
 
 func newStaffSpace(s *Space, old, new *policy.Policy) *staffSpace {
-	st := &staffSpace{Space: s, actors: Actors(old, new), same: staffRules(old) == staffRules(new), lapsed: s.register}
-	st.lapsed.Reviews = nil
+	st := &staffSpace{Space: s, actors: Actors(old, new), same: staffRules(old) == staffRules(new)}
+	lapsed := *s
+	lapsed.register.Reviews = nil
+	st.lapsed = &lapsed
 	return st
 }
 
@@ -95,7 +97,7 @@ func staffRules(p *policy.Policy) string {
 	return out
 }
 
-// Staff decides whether an actor may do something about a person about whom
+// permits decides whether an actor may do something about a person about whom
 // all else is in order, somewhere known.
 func (st *staffSpace) permits(pr *probe, a Actor, w What, place Place) bool {
 	if pr.purpose == nil {
@@ -107,15 +109,12 @@ func (st *staffSpace) permits(pr *probe, a Actor, w What, place Place) bool {
 	if !a.Diligent {
 		r.Reason, r.Approvals = "", 0
 	}
-	register := &st.lapsed
+	was := pr.space
+	pr.space = st.lapsed
 	if a.Current {
 		r.Actor.Name = "current"
-		register = &st.register
+		pr.space = st.Space
 	}
-	space := *pr.space
-	space.register = *register
-	was := pr.space
-	pr.space = &space
 	ok := pr.permits(w, place, inOrder, grownUp)
 	pr.space = was
 	r.Reason, r.Approvals, r.Actor = reason, approvals, actor

@@ -68,28 +68,62 @@ func (t *texter) item(text string) {
 	}
 }
 
-// sentences says the changes in one direction: one sentence for each cause,
-// purpose and place, and one for several purposes that change alike.
+// sentences says the changes in one direction: one sentence for what is done,
+// whatever it is done to, its purposes and its places joined.
 func (t *texter) sentences(effect abide.Effect) []string {
-	var out []string
-	alike := map[string][]string{} // what is said → of which purposes
-	var order []string
+	type key struct {
+		purpose  abide.Purpose
+		accepted abide.DocumentName
+		said     string
+	}
+	where := map[key][]Places{}
+	var order []key
 	for i := range t.d.Changes {
 		c := &t.d.Changes[i]
 		if c.Effect != effect {
 			continue
 		}
-		said := t.change(c)
-		if said == "" {
-			continue
+		k := key{c.Purpose, c.Accepted, t.change(c)}
+		if where[k] == nil {
+			order = append(order, k)
 		}
-		if _, ok := alike[said]; !ok {
-			order = append(order, said)
-		}
-		alike[said] = appendNew(alike[said], string(c.Purpose))
+		where[k] = append(where[k], c.Places...)
 	}
-	for _, said := range order {
-		out = append(out, list(alike[said])+" "+said)
+	var lines []said
+	for _, k := range order {
+		lines = append(lines, said{string(k.purpose), k.accepted, k.said + " (" + t.where(where[k]) + ")"})
+	}
+	return joinPurposes(lines)
+}
+
+// said is a sentence about one purpose, for those who accepted one document.
+type said struct {
+	purpose  string
+	accepted abide.DocumentName
+	text     string
+}
+
+// joinPurposes joins purposes of which the same is said. What is said of those
+// who accepted nothing is not repeated for those who accepted a document.
+func joinPurposes(lines []said) []string {
+	purposes := map[string][]string{}
+	var order []string
+	for _, l := range lines {
+		text := l.text
+		if l.accepted != "" {
+			if slices.Contains(lines, said{l.purpose, "", l.text}) {
+				continue
+			}
+			text += ", for those who accepted " + string(l.accepted)
+		}
+		if purposes[text] == nil {
+			order = append(order, text)
+		}
+		purposes[text] = appendNew(purposes[text], l.purpose)
+	}
+	out := make([]string, len(order))
+	for i, text := range order {
+		out[i] = list(purposes[text]) + " " + text
 	}
 	return out
 }
@@ -104,7 +138,7 @@ func appendNew(to []string, s string) []string {
 // change says what becomes of a purpose, beginning after its name.
 func (t *texter) change(c *Change) string {
 	var said string
-	may, where := "may now", t.where(c.Places)
+	may := "may now"
 	if c.Effect == abide.Deny {
 		may = "may no longer"
 	}
@@ -119,10 +153,7 @@ func (t *texter) change(c *Change) string {
 	case CauseAge:
 		said = may + " do " + t.did(c) + " " + ages(c.Ages)
 	}
-	if c.Accepted != "" {
-		said += ", for those who accepted " + string(c.Accepted)
-	}
-	return said + " (" + where + ")"
+	return said
 }
 
 // did says what a purpose does already, if it matters which of it.

@@ -13,6 +13,9 @@ func (t *texter) asked() []string {
 	var out []string
 	for i := range t.d.Asked {
 		a := &t.d.Asked[i]
+		if a.Accepted != "" && t.saidAlready(a) {
+			continue
+		}
 		who := "nobody is asked: " + string(a.Purpose)
 		switch {
 		case a.First:
@@ -36,6 +39,13 @@ func (t *texter) asked() []string {
 		out = append(out, said)
 	}
 	return out
+}
+
+// saidAlready tells whether those who accepted nothing fare the same.
+func (t *texter) saidAlready(a *Asked) bool {
+	return slices.ContainsFunc(t.d.Asked, func(b Asked) bool {
+		return b.Accepted == "" && b.Purpose == a.Purpose && b.alike(*a)
+	})
 }
 
 // String says what terms gain or lose, "" if nothing.
