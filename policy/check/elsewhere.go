@@ -90,8 +90,10 @@ func (s *scope) belongs(r *reading, m *mention, spoken []thing) []thing {
 	beforeAt := -1
 	for i := range r.mentions {
 		a := &r.mentions[i]
-		k := a.things[0].kind
-		if a.block != m.block || k == aCategory || k == aService && !containsAny(a.things, spoken) {
+		of := slices.DeleteFunc(slices.Clone(a.things), func(th thing) bool {
+			return th.kind == aCategory || th.kind == aService && !slices.Contains(spoken, th)
+		})
+		if a.block != m.block || len(of) == 0 {
 			continue
 		}
 		aStart, _ := sentence(r.tokens[a.block], a.from)
@@ -99,13 +101,13 @@ func (s *scope) belongs(r *reading, m *mention, spoken []thing) []thing {
 		case aStart != start && a.polarity == denied:
 			// "No marketing to children." speaks of nothing that follows.
 		case aStart == start:
-			inside = append(inside, a.things...)
+			inside = append(inside, of...)
 		case a.from < start && aStart != beforeAt:
-			before, beforeAt = slices.Clone(a.things), aStart
+			before, beforeAt = of, aStart
 		case a.from < start:
-			before = append(before, a.things...)
+			before = append(before, of...)
 		case a.from >= end && behind == nil:
-			behind = a.things
+			behind = of
 		}
 	}
 	for _, l := range [][]thing{inside, before, behind} {
