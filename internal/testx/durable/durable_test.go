@@ -29,9 +29,9 @@ func build(t *testing.T, tags string) string {
 	return exe
 }
 
-// TestKill kills the writer at random moments and looks for what it had
+// TestDurableAfterKill kills the writer at random moments and looks for what it had
 // acknowledged, again and again in the same files.
-func TestKill(t *testing.T) {
+func TestDurableAfterKill(t *testing.T) {
 	exe, dir := build(t, ""), t.TempDir()
 	rounds := 4
 	if long() {
@@ -169,10 +169,10 @@ func trace(t *testing.T, exe string, clients, writes string) (int, []string) {
 	return acks, wrong
 }
 
-// TestSyncBeforeAck watches the system calls of a writer with many clients, so
+// TestDurableBeforeAck watches the system calls of a writer with many clients, so
 // that commits are shared: a kill leaves the page cache alive, so only this
 // shows that what is acknowledged is on the disk.
-func TestSyncBeforeAck(t *testing.T) {
+func TestDurableBeforeAck(t *testing.T) {
 	writes, want := "200", 200
 	if long() {
 		writes, want = "3000", 3000
@@ -186,9 +186,9 @@ func TestSyncBeforeAck(t *testing.T) {
 	}
 }
 
-// TestWithoutSync holds the proof itself to account: built with syncing off on
+// TestDurabilityFailsWithoutSync holds the proof itself to account: built with syncing off on
 // purpose, the store must fail it.
-func TestWithoutSync(t *testing.T) {
+func TestDurabilityFailsWithoutSync(t *testing.T) {
 	acks, wrong := trace(t, build(t, "abide_nosync"), "16", "100")
 	if acks != 100 {
 		t.Errorf("%d acknowledgements in the trace; want 100", acks)
