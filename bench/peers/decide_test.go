@@ -12,6 +12,7 @@ import (
 	"github.com/cedar-policy/cedar-go"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/vault"
 	"github.com/abide-privacy/abide/policy"
 	"github.com/abide-privacy/abide/policy/source"
 )
@@ -66,12 +67,36 @@ func benchAbide(b *testing.B, n int) {
 	req := policy.Request{Actor: abide.Actor{Kind: abide.ActorService, Name: "app", Purposes: []abide.Purpose{purpose}},
 		Purpose: purpose, Act: abide.ActContact, Categories: p.Covered(purpose, abide.ActContact)[:1], At: now}
 	reg := &policy.Register{}
-	b.ReportAllocs()
-	for b.Loop() {
-		if d := p.Decide(&f, reg, &req); !d.Allowed() {
-			b.Fatal(d.Reasons)
+	refused := req
+	refused.Act = abide.ActChoose
+	b.Run("permit", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if d := p.Decide(&f, reg, &req); !d.Allowed() {
+				b.Fatal(d.Reasons)
+			}
 		}
-	}
+	})
+	b.Run("deny", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if d := p.Decide(&f, reg, &refused); d.Allowed() {
+				b.Fatal("permitted")
+			}
+		}
+	})
+	// What a decision in the server costs besides: the facts are decoded from
+	// the subject's state for every request.
+	b.Run("decoding-the-facts", func(b *testing.B) {
+		raw := vault.EncodeState(&f)
+		b.ReportAllocs()
+		for b.Loop() {
+			var g policy.Facts
+			if err := vault.DecodeState(raw, &g); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 func benchCedar(b *testing.B, n int) {
