@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -48,6 +49,9 @@ func (m *Main) prepareDemo(ctx context.Context, e *engine.Engine, tokensFile str
 			return nil, err
 		}
 	}
+	if err := m.demoRegister(ctx, e); err != nil {
+		return nil, err
+	}
 	agreed, err := fillDemo(ctx, e, m.Now().UTC())
 	if err != nil {
 		return nil, err
@@ -79,6 +83,35 @@ func demoTokens(ctx context.Context, e *engine.Engine) (map[string]string, error
 		tokens[a.Name] = secret
 	}
 	return tokens, nil
+}
+
+// demoRegister enters the facts of the company: who signed what, which reviews
+// took place, who belongs to the group.
+func (m *Main) demoRegister(ctx context.Context, e *engine.Engine) error {
+	now := m.Now().UTC()
+	lately, later := now.AddDate(0, -2, 0), now.AddDate(2, 0, 0)
+	everywhere := []string{"HK", "EU", "GB", "US", "CA"}
+	for _, f := range []struct {
+		kind, name string
+		fact       map[string]any
+	}{
+		{"staff", "support", map[string]any{"undertaking_ends": later, "reviewed_at": lately}},
+		{"staff", "privacy", map[string]any{"undertaking_ends": later, "reviewed_at": lately}},
+		{"reviews", "machine rooms", map[string]any{"at": lately}},
+		{"members", "swift-couriers", map[string]any{"class": "couriers"}},
+		{"contracts", "swift-couriers-2025", map[string]any{"recipient": "swift-couriers", "signed": lately, "ends": later, "covers": everywhere}},
+		{"members", "juniper-cloud", map[string]any{"class": "affiliates"}},
+		{"contracts", "juniper-cloud-2025", map[string]any{"recipient": "juniper-cloud", "signed": lately, "ends": later, "covers": everywhere}},
+	} {
+		raw, err := json.Marshal(f.fact)
+		if err != nil {
+			return err
+		}
+		if err := e.PutRegister(ctx, localCaller(), f.kind, f.name, raw); err != nil {
+			return fmt.Errorf("demo register, %s: %w", f.name, err)
+		}
+	}
+	return nil
 }
 
 // fillDemo makes the people up, many at a time so that their writes share
