@@ -124,7 +124,7 @@ func (s *spooler) enqueue(ctx context.Context, p pendingLook) error {
 	}
 	s.queue = append(s.queue, p)
 	ch := s.lazy
-	if p.result != nil {
+	if p.result != nil || len(s.queue) >= spoolBatch {
 		ch = s.wake
 	}
 	signal(ch)
