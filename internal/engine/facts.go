@@ -183,8 +183,8 @@ func (ch *change) recordEvent(anchor, ref string, at time.Time) error {
 		at = ch.now
 	}
 	at = at.UTC().Truncate(time.Microsecond)
-	events := slices.DeleteFunc(slices.Clone(ch.facts.Events), func(ev policy.Event) bool { return ev.Anchor == anchor && ev.Ref == ref })
-	ch.facts.Events = append(events, policy.Event{Anchor: anchor, Ref: ref, At: at})
+	ch.facts.Events = slices.DeleteFunc(slices.Clone(ch.facts.Events), func(ev policy.Event) bool { return ev.Anchor == anchor && ev.Ref == ref })
+	ch.facts.Events = append(ch.facts.Events, policy.Event{Anchor: anchor, Ref: ref, At: at})
 	// In the clear stands which fact, when, and a keyed hash of which one.
 	opaque, err := e.vault.RequestDigest([]byte("event\x00" + ch.id.String() + "\x00" + anchor + "\x00" + ref))
 	if err != nil {

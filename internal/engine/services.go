@@ -33,9 +33,7 @@ func needs(p *policy.Policy) []abide.Category {
 	}
 	var out []abide.Category
 	for _, svc := range p.Services() {
-		for _, n := range svc.Needs {
-			out = append(out, n)
-		}
+		out = append(out, svc.Needs...)
 	}
 	return out
 }
@@ -114,7 +112,7 @@ func (e *Engine) LeaveService(ctx context.Context, c Call, id abide.SubjectID, s
 		}
 		state := serviceState(ch.policy(), &ch.facts, svc, nil)
 		for _, source := range known.Sources {
-			state.Stop = append(state.Stop, string(source))
+			state.Stop = append(state.Stop, source)
 		}
 		return state, nil
 	})
