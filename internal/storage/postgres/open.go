@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -39,6 +40,8 @@ type Options struct {
 	// Rehearse applies every change twice, the first time taken back, which
 	// must come out the same. The conformance suite runs so.
 	Rehearse bool
+
+	dial pgconn.DialFunc // for tests that watch the connection; nil means pgx's own
 }
 
 // database is a pool of connections to one database.
@@ -65,6 +68,9 @@ func openDatabase(ctx context.Context, url, tables string, opts Options) (*datab
 	}
 	for k, v := range settings {
 		cfg.ConnConfig.RuntimeParams[k] = v
+	}
+	if opts.dial != nil {
+		cfg.ConnConfig.DialFunc = opts.dial
 	}
 	switch {
 	case opts.MaxConns > 0:
@@ -132,7 +138,7 @@ func (d *database) ready(ctx context.Context) error {
 	}
 	// The server looked at its clock somewhere between before and after.
 	at := time.UnixMicro(server)
-	why := ""
+	var why string
 	switch {
 	case standby:
 		why = "the server is a standby"
