@@ -188,11 +188,10 @@ type role struct {
 var actWords = [...]string{"", "collect", "read", "use", "contact", "choose", "disclose"}
 
 type order struct {
-	rule  *rule.WithoutConsent
-	acts  [len(actWords)]bool
-	why   []abide.Reason
-	tell  []abide.Obligation
-	grant string
+	rule *rule.WithoutConsent
+	acts [len(actWords)]bool
+	why  []abide.Reason
+	tell []abide.Obligation
 }
 
 type minors struct {

@@ -190,8 +190,8 @@ func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse
 		return evaluationResponse{}, &abide.Error{Code: abide.CodeDenied, Detail: "not_a_service",
 			Message: "only applications and staff may ask for evaluations", Hint: "use a service token"}
 	}
-	id, bad := abide.ParseSubjectID(e.Resource.ID)
-	if bad != nil || (e.Resource.Type != "person" && e.Resource.Type != "subject" && e.Resource.Type != "data") {
+	id, known := e.person()
+	if !known {
 		return denied("unknown_resource", "no person is known by this resource"), nil
 	}
 	req := engine.Decide{
@@ -205,7 +205,8 @@ func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse
 		Categories: e.categories(),
 	}
 	if at := e.text("as_of"); at != "" {
-		if req.AsOf, bad = time.Parse(time.RFC3339, at); bad != nil {
+		var err error
+		if req.AsOf, err = time.Parse(time.RFC3339, at); err != nil {
 			return evaluationResponse{}, malformed("as_of is not a time of RFC 3339")
 		}
 	}
@@ -228,6 +229,16 @@ func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse
 		out.Context["obligations"] = d.Obligations
 	}
 	return out, nil
+}
+
+// person is whose data the evaluation is about.
+func (e evaluation) person() (abide.SubjectID, bool) {
+	switch e.Resource.Type {
+	case "person", "subject", "data":
+		id, err := abide.ParseSubjectID(e.Resource.ID)
+		return id, err == nil
+	}
+	return abide.SubjectID{}, false
 }
 
 // actor is whom the decision is about: never with more purposes than the token

@@ -218,7 +218,7 @@ func readCapped(fsys fs.FS, name string, left int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, left+1))
 	if err == nil && int64(len(text)) > left {
 		err = &abide.Error{Code: abide.CodeTooLarge, Detail: "policy_too_large",

@@ -111,9 +111,7 @@ func (e *Engine) LeaveService(ctx context.Context, c Call, id abide.SubjectID, s
 			ch.log(p, e.envelope(ch.call, audit.LeftService))
 		}
 		state := serviceState(ch.policy(), &ch.facts, svc, nil)
-		for _, source := range known.Sources {
-			state.Stop = append(state.Stop, source)
-		}
+		state.Stop = append(state.Stop, known.Sources...)
 		return state, nil
 	})
 }

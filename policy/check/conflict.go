@@ -24,11 +24,10 @@ func (c *checker) conflicts() {
 
 // together is categories that one rule brings together for one person.
 type together struct {
-	what     string // `purpose "reports"`
-	name     string
-	clause   *rule.Clause
-	list     []used
-	choosing bool // of this person alone, even if nothing stands beside it
+	what   string // `purpose "reports"`
+	name   string
+	clause *rule.Clause
+	list   []used
 }
 
 type used struct {

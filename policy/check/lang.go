@@ -49,8 +49,6 @@ type language struct {
 	we       []string
 	promises []string
 	alone    []string
-	// cues of choosing part the data that choose from the data that contact.
-	choosing []string
 }
 
 // languageOf returns the language of a BCP 47 tag.
@@ -149,8 +147,6 @@ var english = &language{
 		is used / are used / is shared / are shared / is erased / are erased / is stored / are stored / is collected / are collected / is encrypted / are encrypted / is disclosed / are disclosed
 		is counted / are counted / is asked / are asked / is sold / are sold / is removed / are removed / serve to / serves to / you may / you can / never get / get only / gets only / is bound / are bound
 		is given / are given / is passed / are passed / is recorded / are recorded / is told / are told`),
-	choosing: phrases(`chosen by / chosen from / chosen according to / chosen on / chosen with / choose by / choose them by / choose these by / choose it by / chooses by / picked by / picked from / selected by / selected from
-		based on / according to / depending on / on the basis of / guided by / fitted to / matched to / matched by / tailored to / tailored by / decided by`),
 }
 
 var german = &language{
@@ -172,8 +168,7 @@ var german = &language{
 	we:       words("wir uns"),
 	promises: words(`werden erheben nutzen verwenden speichern löschen teilen verarbeiten verkaufen behalten schützen verschlüsseln senden übermitteln
 		geben fragen informieren bewahren sammeln zählen niemals nie nur`),
-	alone:    phrases("wird gelöscht / werden gelöscht / wird gespeichert / werden gespeichert / dienen dazu / werden verwendet / wird verwendet / werden erhoben / werden nie / wird nie"),
-	choosing: phrases("ausgewählt nach / ausgewählt anhand / anhand / auf grundlage / aufgrund"),
+	alone: phrases("wird gelöscht / werden gelöscht / wird gespeichert / werden gespeichert / dienen dazu / werden verwendet / wird verwendet / werden erhoben / werden nie / wird nie"),
 }
 
 var french = &language{
@@ -192,8 +187,7 @@ var french = &language{
 	we:        words("nous"),
 	promises: words(`collectons utilisons conservons partageons supprimons traitons vendons protégeons envoyons communiquons recueillons transmettons
 		effaçons demandons jamais garderons utiliserons`),
-	alone:    phrases("est supprimé / sont supprimés / sont supprimées / sont utilisés / sont utilisées / est utilisé / est utilisée / sont conservées / sont conservés / servent à / sert à / sera / seront"),
-	choosing: phrases("choisis selon / choisies selon / choisi selon / en fonction de / selon / sur la base de / d'après"),
+	alone: phrases("est supprimé / sont supprimés / sont supprimées / sont utilisés / sont utilisées / est utilisé / est utilisée / sont conservées / sont conservés / servent à / sert à / sera / seront"),
 }
 
 var spanish = &language{
@@ -211,7 +205,6 @@ var spanish = &language{
 	unmeant:   phrases("en nombre de / con el fin / en orden"),
 	alone: phrases(`recogemos / recopilamos / usamos / utilizamos / conservamos / compartimos / borramos / eliminamos / tratamos / vendemos / protegemos / enviamos / comunicamos / guardamos
 		pedimos / se usan / se utilizan / se conservan / se borran / se eliminan / sirven para / nunca / será / serán`),
-	choosing: phrases("elegidos según / elegidas según / según / en función de / con base en"),
 }
 
 var chinese = &language{
@@ -228,5 +221,4 @@ var chinese = &language{
 	we:       phrases("我们 / 我們 / 本公司"),
 	promises: phrases("收集 / 使用 / 保存 / 保留 / 共享 / 分享 / 删除 / 刪除 / 处理 / 處理 / 提供 / 披露 / 出售 / 保护 / 保護 / 加密 / 发送 / 發送 / 告知 / 会 / 會 / 绝不 / 絕不"),
 	alone:    phrases("将被 / 將被 / 会被 / 會被 / 用于 / 用於"),
-	choosing: phrases("根据 / 根據 / 依据 / 依據 / 按照"),
 }

@@ -47,7 +47,6 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy"
-	"github.com/abide-privacy/abide/policy/rule"
 )
 
 // What is the part of a point that says what is done.
@@ -139,25 +138,17 @@ type Space struct {
 	Ages       []Age
 	Documents  []abide.DocumentName // "" and those that prevail
 	register   policy.Register
-	byProfile  map[abide.Purpose]bool // a law profile says what to ask for
 }
 
 // NewSpace is the space of two policies.
 func NewSpace(policies ...*policy.Policy) *Space {
 	s := &Space{Documents: []abide.DocumentName{""}, Places: []abide.Place{"", nowhere}, Channels: slices.Clone(channels)}
-	s.byProfile = map[abide.Purpose]bool{}
 	limits := []int{0}
 	for _, p := range policies {
 		for _, u := range p.Purposes() {
 			s.Purposes = append(s.Purposes, u.Name)
 			s.Channels = append(s.Channels, u.Channels...)
 			s.Topics = append(s.Topics, u.Topics...)
-		}
-		for _, r := range p.Set().Purposes {
-			leaves := func(b *rule.Basis) bool { return b != nil && b.Kind == rule.BasisProfile }
-			if leaves(r.Basis) || slices.ContainsFunc(r.In, func(in *rule.PlaceRule) bool { return leaves(in.Basis) }) {
-				s.byProfile[r.Name] = true
-			}
 		}
 		for _, c := range p.Categories() {
 			s.Categories = append(s.Categories, c.Name)
@@ -193,9 +184,7 @@ func distinct[T ~string](in []T) []T {
 func agesAround(limits []int) []Age {
 	sort.Ints(limits)
 	years := []int{-1}
-	for _, l := range slices.Compact(limits) {
-		years = append(years, l)
-	}
+	years = append(years, slices.Compact(limits)...)
 	var out []Age
 	for _, g := range []string{"none", "verified", "agreed"} {
 		out = append(out, Age{Years: -1, Declared: true, Guardian: g})

@@ -18,7 +18,7 @@ var calls = map[string]func(args []string) string{
 	"accepted":        func(a []string) string { return "agreed to the document " + list(a) },
 	"takes":           func(a []string) string { return "taking part in " + list(a) },
 	"left":            func(a []string) string { return "having left " + list(a) },
-	"happened":        func(a []string) string { return ago(a) },
+	"happened":        ago,
 	"obtained":        func(a []string) string { return ago(a) + " obtained" },
 	"approvals":       func(a []string) string { return list(a) + " approvals" },
 	"staff":           func(a []string) string { return "a member of staff as " + list(a) },

@@ -95,7 +95,7 @@ func (r *runs) unescape(start, stop int, link string) {
 	src := r.w.src[start:stop]
 	done := 0
 	for _, m := range escape.FindAllIndex(src, -1) {
-		with := ""
+		var with string
 		if token := src[m[0]:m[1]]; token[0] == '\\' {
 			with = string(token[1:])
 		} else {

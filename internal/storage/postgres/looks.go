@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func (s *Store) IndexLooks(ctx context.Context, node string, batch uint64, rows 
 			var waiting bool
 			err := tx.QueryRow(ctx, `SELECT looks IS NOT NULL FROM spool WHERE node = $1 AND batch = $2 FOR UPDATE`,
 				node, int64(batch)).Scan(&waiting)
-			if err == pgx.ErrNoRows {
+			if errors.Is(err, pgx.ErrNoRows) {
 				unknown = true
 				return nil
 			}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/jackc/pgx/v5"
@@ -154,7 +155,7 @@ func (s *Store) DropRecord(ctx context.Context, kind, name string) error {
 // mustChange runs a statement that finds something to change, or gives refusal.
 func (d *database) mustChange(ctx context.Context, refusal error, query string, args ...any) error {
 	err := d.write(ctx, func(b *pgx.Batch) { b.Queue(require(query), args...) })
-	if err == storage.ErrConflict {
+	if errors.Is(err, storage.ErrConflict) {
 		return refusal
 	}
 	return err

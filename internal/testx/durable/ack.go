@@ -28,7 +28,7 @@ func Open(ctx context.Context, dir string) (*sqlite.Store, *sqlite.KeyStore, err
 	}
 	keys, err := sqlite.OpenKeys(ctx, filepath.Join(dir, keysFile))
 	if err != nil {
-		data.Close()
+		_ = data.Close()
 		return nil, nil, err
 	}
 	return data, keys, nil

@@ -102,7 +102,7 @@ func (s *Server) Exec(t testing.TB, query string) {
 	if err != nil {
 		t.Fatalf("pg: %v", err)
 	}
-	defer c.Close(context.Background())
+	defer func() { _ = c.Close(context.Background()) }()
 	if _, err := c.Exec(context.Background(), query); err != nil {
 		t.Fatalf("pg: %v", err)
 	}
