@@ -71,6 +71,20 @@ func (p *Policy) LooksAtWhereabouts(pu *Purpose) bool {
 	return false
 }
 
+// TellsChannelsApart reports whether the law of some place asks for something
+// else on one channel than on another, for a purpose or one it stands within.
+func (p *Policy) TellsChannelsApart(pu *Purpose) bool {
+	apart := func(u *Purpose) bool {
+		return u != nil && slices.ContainsFunc(u.variants, func(v variant) bool { return len(v.asks.channels) > 0 })
+	}
+	for w := pu; w != nil; w = w.within {
+		if apart(w) || apart(w.prevailing) {
+			return true
+		}
+	}
+	return false
+}
+
 // AgeLimits lists the ages at which something changes somewhere, ascending.
 func (p *Policy) AgeLimits() []int {
 	var out []int

@@ -73,7 +73,7 @@ func (m *merger) add(cause Cause, whats, standings, ages bits, place int) {
 	key := productKey{cause, whats.key(), standings.key(), ages.key()}
 	p, ok := m.index[key]
 	if !ok {
-		p = &product{cause: cause, whats: whats, standings: standings, ages: ages}
+		p = &product{cause: cause, whats: slices.Clone(whats), standings: standings, ages: ages}
 		m.index[key] = p
 		m.order = append(m.order, p)
 	}

@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"slices"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -71,7 +70,7 @@ func (pr *probe) permits(w What, pl Place, st Standing, age Age) bool {
 // tellsChannelsApart reports whether the law behind the purpose, or one it
 // stands within, may ask for something else on some channels.
 func (pr *probe) tellsChannelsApart() bool {
-	return slices.ContainsFunc(pr.chain, func(name abide.Purpose) bool { return pr.space.byProfile[name] })
+	return pr.policy.TellsChannelsApart(pr.purpose)
 }
 
 // decide puts what is done to the policy, for the person as they stand.
