@@ -137,12 +137,11 @@ func attempt[T any](ctx context.Context, e *Engine, c Call, id abide.SubjectID, 
 func (ch *change) land(ctx context.Context) error {
 	e := ch.engine
 	if len(ch.claims) > 0 {
-		claimed := time.Now() // real time: the claim is a lease between processes
 		if err := e.claim(ctx, ch.claims, ch.now); err != nil {
 			return err
 		}
-		if time.Since(claimed) > claimLife-claimMargin {
-			return storage.ErrConflict
+		if e.late(ch.now) {
+			return storage.ErrConflict // build again, with a fresh claim
 		}
 	}
 	if err := ch.commit(ctx); err != nil {

@@ -83,6 +83,10 @@ func (e *Engine) free(ctx context.Context, l storage.Lookup, now time.Time) erro
 	return nil
 }
 
+// late reports whether a claim made at that time could have expired by the
+// time its item commits, and be somebody else's.
+func (e *Engine) late(claimed time.Time) bool { return e.now().Sub(claimed) > claimLife-claimMargin }
+
 // taken says that another subject holds a unique value, and not which value.
 func taken(category abide.Category) error {
 	return &abide.Error{Code: abide.CodeConflict, Detail: "value_taken", Field: string(category), Err: storage.ErrTaken,

@@ -190,6 +190,20 @@ func TestCollectOutcomeUnknown(t *testing.T) {
 	}
 }
 
+// Without an idempotency key, too, a change that landed although the store
+// could not tell is recognised, and not made again.
+func TestLandedIsNotRepeated(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		id := w.person(engine.NewSubject{})
+		w.faults.set(nil, map[string]error{"commit": storage.ErrOutcomeUnknown})
+		must2(w.e.Collect(t.Context(), app, put(id, "shop", items{"person.orders": map[string]int{"n": 1}})))(t)
+		w.faults.clear()
+		if v := w.values(id, "provide", "person.orders"); len(v) != 1 {
+			t.Fatalf("orders %v, want one", v)
+		}
+	})
+}
+
 func TestUniqueValues(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		ann, bob := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
@@ -224,6 +238,9 @@ func TestDanglingClaim(t *testing.T) {
 		req.Subject = bob
 		_, err = w.e.Collect(t.Context(), app, req)
 		wantError(t, err, abide.CodeConflict, "value_taken") // ann's change could still be on its way
+		if ids, err := w.e.Lookup(t.Context(), app, engine.Lookup{Category: "person.account", Value: []byte(`"a-1"`), Purpose: "chat"}); err != nil || len(ids) != 0 {
+			t.Fatalf("found %v by a value that nobody bears, %v", ids, err)
+		}
 		w.clock.add(time.Minute)
 		_, err = w.e.Collect(t.Context(), app, req)
 		must(t, err)

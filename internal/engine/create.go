@@ -242,7 +242,6 @@ func (cr *creation) sameRequest(ctx context.Context, id abide.SubjectID) error {
 func (cr *creation) create(ctx context.Context) (CreatedSubject, error) {
 	e, now := cr.e, cr.e.now()
 	id := abide.NewSubjectID(now)
-	claimed := time.Now()
 	var all []storage.Lookup
 	for _, f := range cr.finds {
 		all = append(all, claims(f.category, id, f.values, true, now.Add(claimLife))...)
@@ -260,7 +259,7 @@ func (cr *creation) create(ctx context.Context) (CreatedSubject, error) {
 	if err := e.putKeys(ctx, ch); err != nil {
 		return CreatedSubject{}, err
 	}
-	if len(all) > 0 && time.Since(claimed) > claimLife-claimMargin {
+	if len(all) > 0 && e.late(now) {
 		return CreatedSubject{}, errClaimLate
 	}
 	if err := ch.change.commit(ctx); err != nil {

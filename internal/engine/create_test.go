@@ -167,6 +167,33 @@ func TestCreationCutOff(t *testing.T) {
 	}
 }
 
+// A node so slow that its claim expires before it commits claims again, and
+// finds that another node was faster.
+func TestLateClaim(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		other, err := engine.Open(t.Context(), engine.Options{Store: w.store, Keys: w.keys, Keyring: w.ring, Clock: w.clock.now})
+		must(t, err)
+		defer other.Close(t.Context())
+		var faster engine.CreatedSubject
+		w.faults.once("put keys", func() {
+			w.clock.add(time.Minute)
+			faster, err = other.CreateSubject(t.Context(), app, engine.NewSubject{Reference: "u-1"})
+			must(t, err)
+		})
+		slow, err := w.e.CreateSubject(t.Context(), app, engine.NewSubject{Reference: "u-1"})
+		must(t, err)
+		if slow.ID != faster.ID || !slow.Existing {
+			t.Fatalf("the slow node made %s, the fast one %s", slow.ID, faster.ID)
+		}
+
+		ann, bob := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
+		w.faults.once("claim", func() { w.clock.add(25 * time.Second) })
+		w.collect(ann, "chat", items{"person.account": "a"})
+		_, err = w.e.Collect(t.Context(), app, put(bob, "chat", items{"person.account": "a"}))
+		wantError(t, err, abide.CodeConflict, "value_taken")
+	})
+}
+
 func TestStorageErrorsKeepTheirCause(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		w.faults.set(map[string]error{"commit": storage.ErrFull}, nil)

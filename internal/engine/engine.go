@@ -105,6 +105,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		erasures: make(chan struct{}, 1),
 	}
 	e.policies.init()
+	if err := e.checkKeys(ctx); err != nil {
+		return nil, err
+	}
 	if _, err := e.refresh(ctx); err != nil {
 		return nil, err
 	}

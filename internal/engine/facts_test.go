@@ -94,10 +94,10 @@ func TestIdempotencyOfEveryChange(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		ctx := t.Context()
 		id := w.person(engine.NewSubject{})
-		yes := true
+		place := abide.Place("GB")
 		for name, do := range map[string]func(c engine.Call) error{
 			"update": func(c engine.Call) error {
-				_, err := w.e.UpdateSubject(ctx, c, id, engine.SubjectPatch{Restricted: &yes})
+				_, err := w.e.UpdateSubject(ctx, c, id, engine.SubjectPatch{Whereabouts: &place})
 				return err
 			},
 			"event":   func(c engine.Call) error { return w.e.RecordEvent(ctx, c, id, "order.closed", "1", w.clock.now()) },

@@ -17,6 +17,8 @@ type faults struct {
 	after  map[string]error // the operation takes effect and fails
 	count  map[string]int
 
+	hooks map[string]func() // run once, before the operation
+
 	killer    string // this operation is the last
 	persisted bool   // and takes effect
 	dead      bool
@@ -25,7 +27,7 @@ type faults struct {
 func (f *faults) set(before, after map[string]error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.before, f.after, f.count, f.killer, f.dead = before, after, nil, "", false
+	f.before, f.after, f.count, f.killer, f.dead, f.hooks = before, after, nil, "", false, nil
 }
 
 func (f *faults) clear() { f.set(nil, nil) }
@@ -36,6 +38,13 @@ func (f *faults) kill(op string, persisted bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.before, f.after, f.count, f.killer, f.persisted = nil, nil, nil, op, persisted
+}
+
+// once runs do before the next such operation.
+func (f *faults) once(op string, do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hooks = map[string]func(){op: do}
 }
 
 func (f *faults) calls(op string) int {
@@ -53,8 +62,13 @@ func (f *faults) run(op string, do func() error) error {
 	f.count[op]++
 	killed := op == f.killer
 	dead := f.dead
+	hook := f.hooks[op]
+	delete(f.hooks, op)
 	f.dead = dead || killed
 	f.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
 	if dead || killed && !f.persisted {
 		return storage.ErrUnavailable
 	}

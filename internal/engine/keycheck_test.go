@@ -1,0 +1,34 @@
+package engine_test
+
+import (
+	"testing"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/engine"
+)
+
+// A store opens with the keyring it was made with, and with no other.
+func TestAnotherKeyringIsRefused(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		w.restart() // the same keyring opens it again
+		ours := w.ring
+		w.shut()
+		w.ring = newRing(t)
+		wantError(t, w.tryStart(), abide.CodeInvalid, "other_keyring")
+		_ = w.store.Close()
+		_ = w.keys.Close()
+		w.ring = ours
+		w.start()
+	})
+}
+
+// Data of one store beside the keys of another: nothing would open.
+func TestAnotherKeyStoreIsRefused(t *testing.T) {
+	for name, fresh := range backends {
+		t.Run(name, func(t *testing.T) {
+			one, other := newWorld(t, fresh(t)), newWorld(t, fresh(t))
+			_, err := engine.Open(t.Context(), engine.Options{Store: one.store, Keys: other.keys, Keyring: one.ring, Clock: one.clock.now})
+			wantError(t, err, abide.CodeInvalid, "other_key_store")
+		})
+	}
+}
