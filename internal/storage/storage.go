@@ -49,7 +49,7 @@ type Store interface {
 	Reference
 	// Ready reports nil if the store accepts durable writes now.
 	Ready(ctx context.Context) error
-	// Scrub removes what was deleted from the files: free pages, write-ahead
+	// Scrub removes what was deleted from the files: free pages, slack, write-ahead
 	// log. It returns when the bytes are gone, where the engine allows that
 	// (SQLite); elsewhere it does nothing.
 	Scrub(ctx context.Context) error
