@@ -270,3 +270,40 @@ func TestCloseDrains(t *testing.T) {
 		wantError(t, err, abide.CodeUnavailable, "closing")
 	})
 }
+
+// A review that is overdue closes its level and stands among the findings
+// until it is entered.
+func TestReviewOverdue(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		id := w.person(engine.NewSubject{})
+		w.collect(id, "shop", items{"person.card": "4111111111111111"})
+		w.publish(edit(t, `level "personal"`, `review "vault" { plan = { every = 12 * months, by = security, late = closes(private) } }`+"\n"+`level "personal"`))
+		card := func() error {
+			_, err := w.e.ReadData(t.Context(), app, engine.Read{Subject: id, Purpose: "provide", Categories: []abide.Category{"person.card"}, Reason: "refund"})
+			return err
+		}
+		review := func() {
+			must(t, w.e.PutRegister(t.Context(), admin, "reviews", "vault", []byte(`{"at":"`+w.clock.now().Format(time.RFC3339)+`"}`)))
+		}
+		overdue := func() bool {
+			found, err := w.e.Findings(t.Context(), admin)
+			must(t, err)
+			return slices.ContainsFunc(found, func(f engine.Finding) bool { return f.Code == engine.FindingReviewOverdue && f.Name == "vault" })
+		}
+		review()
+		must(t, card())
+		if overdue() {
+			t.Fatal("a review of today is overdue")
+		}
+		w.clock.add(370 * day)
+		wantReason(t, card(), abide.DenyOverdueReview)
+		if !overdue() {
+			t.Fatal("an overdue review is no finding")
+		}
+		review()
+		must(t, card())
+		if overdue() {
+			t.Fatal("the finding outlives the review")
+		}
+	})
+}

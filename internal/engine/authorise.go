@@ -43,6 +43,9 @@ const (
 type who struct {
 	service, staff bool
 	self           bool // the person concerned, or the guardian acting for them
+	// purpose: a service or a member of staff carries at least one purpose.
+	// Whoever carries none has no business with what is known of a person.
+	purpose bool
 }
 
 var mayCall = map[operation]who{

@@ -104,7 +104,7 @@ func attempt[T any](ctx context.Context, e *Engine, c Call, id abide.SubjectID, 
 	defer s.close()
 	switch {
 	case !s.active():
-		return none, erasedError()
+		return none, e.refuseErased(ctx, c, s)
 	case s.idempotency != nil && s.now.Before(s.idempotency.Expires):
 		return remembered[T](e, s, idem.digest)
 	case s.force == nil:

@@ -111,10 +111,10 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if _, err := e.refresh(ctx); err != nil {
 		return nil, err
 	}
-	if err := e.recover(ctx); err != nil {
-		return nil, err
-	}
 	e.spool = newSpooler(e.store, e.node, e.clock, e.metrics)
+	if err := e.recover(ctx); err != nil {
+		return nil, errors.Join(err, e.spool.close(ctx))
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
 	e.workers.Add(2)

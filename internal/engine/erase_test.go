@@ -108,6 +108,19 @@ func TestErase(t *testing.T) {
 		must(t, err)
 		must2(audit.VerifyCertificate(text, key))(t)
 
+		batches, err := w.store.SpoolBatches(t.Context(), 1000)
+		must(t, err)
+		refused := 0
+		for _, b := range batches {
+			for _, l := range b.Looks {
+				if l.Subject == id && l.Kind == "refused" {
+					refused++
+				}
+			}
+		}
+		if refused < 6 {
+			t.Fatalf("%d refusals about the erased person on record, want every read and write", refused)
+		}
 		again, err := w.e.Erase(t.Context(), admin, id)
 		must(t, err)
 		stored, err := w.e.Certificate(t.Context(), self(id), id)

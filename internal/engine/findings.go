@@ -19,6 +19,9 @@ const (
 	// FindingSourceMustStop: something still writes for a service that the
 	// person left (CLAUSES C04). Name is the service.
 	FindingSourceMustStop = "source_must_stop"
+	// FindingReviewOverdue: a review of the policy did not take place in time
+	// (CLAUSES C17). Name is the review; it stands until the review is entered.
+	FindingReviewOverdue = "review_overdue"
 )
 
 // findings counts, by day, what someone at the company should look into. The
@@ -135,7 +138,43 @@ func (e *Engine) Findings(ctx context.Context, c Call) ([]Finding, error) {
 		}
 		out = append(out, f)
 	}
+	overdue, err := e.overdueReviews(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, overdue...)
 	slices.SortFunc(out, func(a, b Finding) int { return b.Last.Compare(a.Last) })
+	return out, nil
+}
+
+// overdueReviews lists the reviews that did not take place in time, each by the
+// day it was due. One that never took place counts from the day its policy came
+// into force.
+func (e *Engine) overdueReviews(ctx context.Context) ([]Finding, error) {
+	f, err := e.refresh(ctx)
+	if err != nil || f == nil {
+		return nil, err
+	}
+	v, err := e.registers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := e.now()
+	var out []Finding
+	for _, r := range f.policy.Set().Reviews {
+		if r.Every <= 0 {
+			continue
+		}
+		due := f.epoch.Since
+		for _, done := range v.Reviews {
+			if t := done.At.AddDate(0, r.Every, 0); done.Name == r.Name && t.After(due) {
+				due = t
+			}
+		}
+		if !now.Before(due) {
+			out = append(out, Finding{Code: FindingReviewOverdue, Name: r.Name, Day: due.Format(time.DateOnly), Count: 1, Last: due})
+		}
+	}
 	return out, nil
 }
 

@@ -64,6 +64,21 @@ func (e *Engine) refuse(ctx context.Context, c Call, s *subject, id abide.Subjec
 	return abide.Denied(d)
 }
 
+// refuseErased records that somebody wanted to change an erased person, and
+// returns the error to answer with.
+func (e *Engine) refuseErased(ctx context.Context, c Call, s *subject) error {
+	env := e.envelope(c, audit.Refused)
+	env.Effect, env.Reasons = abide.Deny.String(), []audit.Ground{{Code: abide.DenyErased}}
+	l, err := e.look(s, s.id, audit.Part{}, env)
+	if err != nil {
+		return storageError(err)
+	}
+	if _, err := e.spool.record(ctx, l); err != nil {
+		return err
+	}
+	return erasedError()
+}
+
 // noteStore records something about no subject. It is durable before the thing
 // itself is done, so that nothing of the kind happens unrecorded.
 func (e *Engine) noteStore(ctx context.Context, c Call, env audit.Envelope) error {
