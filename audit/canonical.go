@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"slices"
 	"strconv"
 	"unicode/utf16"
@@ -30,120 +29,154 @@ func Canonicalize(text []byte) ([]byte, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("audit: JSON is not UTF-8")
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	out, err := appendValue(make([]byte, 0, len(text)), dec, 0)
-	if err != nil {
-		return nil, err
+	if !json.Valid(text) {
+		return nil, errors.New("audit: not one JSON value")
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("audit: text after the JSON value")
-	}
-	return out, nil
+	return (&scanner{text: text}).value(make([]byte, 0, len(text)), 0)
 }
 
 // maxDepth bounds nesting; nothing of ours comes near it.
 const maxDepth = 200
 
-func appendValue(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
+// scanner walks a JSON text that is known to be valid. Receipts, certificates
+// and log entries pass here by the million, so it copies what is canonical
+// already and decodes only what is not.
+type scanner struct {
+	text []byte
+	at   int
+}
+
+// next skips white space and returns the byte that follows it.
+func (s *scanner) next() byte {
+	for s.text[s.at] <= ' ' {
+		s.at++
+	}
+	return s.text[s.at]
+}
+
+func (s *scanner) value(out []byte, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, errors.New("audit: JSON is nested too deeply")
 	}
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t := tok.(type) {
-	case json.Delim:
-		if t == '{' {
-			return appendObject(out, dec, depth)
-		}
-		return appendArray(out, dec, depth)
-	case string:
-		return appendString(out, t), nil
-	case json.Number:
-		return appendNumber(out, t)
-	case bool:
-		return strconv.AppendBool(out, t), nil
+	switch s.next() {
+	case '{':
+		return s.object(out, depth)
+	case '[':
+		return s.array(out, depth)
+	case '"':
+		text, err := s.str()
+		return appendString(out, text), err
+	case 't', 'n':
+		s.at += len("true")
+		return append(out, s.text[s.at-len("true"):s.at]...), nil
+	case 'f':
+		s.at += len("false")
+		return append(out, "false"...), nil
 	default:
-		return append(out, "null"...), nil
+		return s.number(out)
 	}
 }
 
+// member is a key and where its value stands in the output.
 type member struct {
-	key   string
-	value []byte
+	key      []byte
+	from, to int
 }
 
-func appendObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
+func (s *scanner) object(out []byte, depth int) ([]byte, error) {
+	s.at++ // {
+	base := len(out)
 	var members []member
-	for dec.More() {
-		tok, err := dec.Token()
+	for s.next() != '}' {
+		if s.text[s.at] == ',' {
+			s.at++
+			s.next()
+		}
+		key, err := s.str()
 		if err != nil {
 			return nil, err
 		}
-		key, ok := tok.(string)
-		if !ok {
-			return nil, errors.New("audit: object key is not a string")
-		}
-		value, err := appendValue(nil, dec, depth+1)
-		if err != nil {
+		s.next()
+		s.at++ // :
+		m := member{key: key, from: len(out)}
+		if out, err = s.value(out, depth+1); err != nil {
 			return nil, err
 		}
-		members = append(members, member{key, value})
+		m.to = len(out)
+		members = append(members, m)
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, err
-	}
+	s.at++
+	values := slices.Clone(out[base:])
 	slices.SortFunc(members, func(a, b member) int { return compareUTF16(a.key, b.key) })
-	out = append(out, '{')
+	out = append(out[:base], '{')
 	for i, m := range members {
 		if i > 0 {
-			if m.key == members[i-1].key {
+			if bytes.Equal(m.key, members[i-1].key) {
 				return nil, errors.New("audit: duplicate key in a JSON object")
 			}
 			out = append(out, ',')
 		}
 		out = append(appendString(out, m.key), ':')
-		out = append(out, m.value...)
+		out = append(out, values[m.from-base:m.to-base]...)
 	}
 	return append(out, '}'), nil
 }
 
-func appendArray(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
+func (s *scanner) array(out []byte, depth int) ([]byte, error) {
+	s.at++ // [
 	out = append(out, '[')
-	for first := true; dec.More(); first = false {
-		if !first {
+	for s.next() != ']' {
+		if s.text[s.at] == ',' {
+			s.at++
 			out = append(out, ',')
 		}
 		var err error
-		if out, err = appendValue(out, dec, depth+1); err != nil {
+		if out, err = s.value(out, depth+1); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, err
-	}
+	s.at++
 	return append(out, ']'), nil
+}
+
+// str returns the string that begins here, decoded. One without escapes is a
+// part of the text and not copied.
+func (s *scanner) str() ([]byte, error) {
+	from, escaped := s.at, false
+	for s.at++; s.text[s.at] != '"'; s.at++ {
+		if s.text[s.at] == '\\' {
+			escaped = true
+			s.at++
+		}
+	}
+	s.at++
+	if !escaped {
+		return s.text[from+1 : s.at-1], nil
+	}
+	var decoded string
+	err := json.Unmarshal(s.text[from:s.at], &decoded)
+	return []byte(decoded), err
+}
+
+func (s *scanner) number(out []byte) ([]byte, error) {
+	from := s.at
+	for s.at < len(s.text) && bytes.IndexByte([]byte("+-.0123456789Ee"), s.text[s.at]) >= 0 {
+		s.at++
+	}
+	return appendNumber(out, s.text[from:s.at])
 }
 
 // compareUTF16 orders strings by their UTF-16 code units (RFC 8785, section
 // 3.2.3). It differs from byte order only between U+E000…U+FFFF and the
 // characters beyond, whose surrogates sort lower.
-func compareUTF16(a, b string) int {
+func compareUTF16(a, b []byte) int {
 	if isASCII(a) && isASCII(b) {
-		switch {
-		case a < b:
-			return -1
-		case a > b:
-			return 1
-		}
-		return 0
+		return bytes.Compare(a, b)
 	}
-	return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
+	return slices.Compare(utf16.Encode([]rune(string(a))), utf16.Encode([]rune(string(b))))
 }
 
-func isASCII(s string) bool {
+func isASCII(s []byte) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
@@ -156,7 +189,7 @@ const hexDigits = "0123456789abcdef"
 
 // appendString writes a string as RFC 8785, section 3.2.2.2, asks: only what
 // must be escaped is.
-func appendString(out []byte, s string) []byte {
+func appendString[T string | []byte](out []byte, s T) []byte {
 	out = append(out, '"')
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -184,8 +217,11 @@ func appendString(out []byte, s string) []byte {
 // appendNumber writes a number as ECMAScript's Number::toString does (RFC
 // 8785, section 3.2.2.3). encoding/json formats a float64 the same way, but
 // for negative zero.
-func appendNumber(out []byte, n json.Number) ([]byte, error) {
-	f, err := strconv.ParseFloat(n.String(), 64)
+func appendNumber(out, n []byte) ([]byte, error) {
+	if len(n) < 16 && n[0] != '-' && !bytes.ContainsAny(n, ".Ee") {
+		return append(out, n...), nil // a whole number that a double holds exactly
+	}
+	f, err := strconv.ParseFloat(string(n), 64)
 	if err != nil {
 		return nil, errors.New("audit: number beyond the range of a double")
 	}

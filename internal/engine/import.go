@@ -48,16 +48,42 @@ func (e *Engine) Import(ctx context.Context, c Call, in Import) ([]ImportOutcome
 	}
 	call := importCall(c, force.policy)
 	outcomes := make([]ImportOutcome, len(in.People))
+	b := &importBatch{e: e, call: call, in: &in, rows: make([]importing, len(in.People))}
+	for i := range in.People {
+		outcomes[i].Row = in.People[i].Row
+		b.rows[i] = importing{person: &in.People[i], out: &outcomes[i]}
+	}
+	if err := b.run(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.importRest(ctx, call, &in, b.rows); err != nil {
+		return nil, err
+	}
+	return outcomes, nil
+}
+
+// importRest takes in what the batch left, row by row: rows of one person in
+// their order, different people side by side.
+func (e *Engine) importRest(ctx context.Context, c Call, in *Import, rows []importing) error {
+	people := map[string][]*importing{}
+	for i := range rows {
+		if r := &rows[i]; !r.settled {
+			people[r.person.Reference] = append(people[r.person.Reference], r)
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(importAtOnce)
-	for i := range in.People {
+	for _, of := range people {
 		g.Go(func() error {
-			var err error
-			outcomes[i], err = e.importRow(ctx, call, &in, &in.People[i])
-			return err
+			for _, r := range of {
+				if err := e.importRow(ctx, c, in, r); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	}
-	return outcomes, g.Wait()
+	return g.Wait()
 }
 
 func (in *Import) check() error {
@@ -86,35 +112,37 @@ func importCall(c Call, p *policy.Policy) Call {
 }
 
 // importRow takes in one row and turns what is wrong with it into a code.
-func (e *Engine) importRow(ctx context.Context, c Call, in *Import, p *ImportPerson) (ImportOutcome, error) {
-	out := ImportOutcome{Row: p.Row}
-	if p.Reference == "" {
-		out.Code = "no_reference"
-		return out, nil
+func (e *Engine) importRow(ctx context.Context, c Call, in *Import, r *importing) error {
+	if r.person.Reference == "" {
+		r.out.Code = "no_reference"
+		return nil
 	}
-	pause := time.NewTicker(importPause) // real time: waiting for another row of the same person
+	pause := time.NewTicker(importPause) // real time: waiting for another request about the same person
 	defer pause.Stop()
 	var err error
 	for range importRowTries {
-		out.Repeated, err = e.importOnce(ctx, c, in, p)
+		r.out.Repeated, err = e.importOnce(ctx, c, in, r.person)
 		if !comesAgain(err) {
 			break
 		}
 		select {
 		case <-ctx.Done():
-			return out, storageError(ctx.Err())
+			return storageError(ctx.Err())
 		case <-pause.C:
 		}
 	}
-	if err == nil {
-		return out, nil
-	}
-	switch code := abide.ErrorCode(err); code {
+	return r.out.failed(err)
+}
+
+// failed makes what is wrong with a row its code. Anything else is about the
+// store, and returned.
+func (o *ImportOutcome) failed(err error) error {
+	switch abide.ErrorCode(err) {
 	case abide.CodeInvalid, abide.CodeConflict, abide.CodeDenied, abide.CodeErased, abide.CodeTooLarge, abide.CodeUnauthorized:
-		out.Code, out.Field = rowCode(err), abide.ErrorField(err)
-		return out, nil
+		o.Code, o.Field = rowCode(err), abide.ErrorField(err)
+		return nil
 	}
-	return out, storageError(err)
+	return storageError(err)
 }
 
 // comesAgain reports whether another row or request was in the way and the row
@@ -140,17 +168,28 @@ func rowCode(err error) string {
 	return string(abide.ErrorCode(err))
 }
 
+// importCreation is how the row's person comes to be, if nobody has its
+// reference. Run and row stand in the item of the reference.
+func (e *Engine) importCreation(c Call, in *Import, p *ImportPerson) (*creation, error) {
+	n := NewSubject{Kind: abide.Person, Jurisdiction: p.Jurisdiction, BirthDate: p.BirthDate, Reference: p.Reference}
+	if err := n.check(); err != nil {
+		return nil, err
+	}
+	cr, err := e.newCreation(c, n)
+	if err != nil {
+		return nil, err
+	}
+	cr.source, cr.ref = "import "+in.ID, strconv.FormatInt(p.Row, 10)
+	return cr, nil
+}
+
 // importOnce adds the row to the person of its reference, or creates them with
 // it. It reports whether the row had been taken in before.
 func (e *Engine) importOnce(ctx context.Context, c Call, in *Import, p *ImportPerson) (bool, error) {
-	cr, err := e.newCreation(c, NewSubject{Kind: abide.Person, Jurisdiction: p.Jurisdiction, BirthDate: p.BirthDate, Reference: p.Reference})
+	cr, err := e.importCreation(c, in, p)
 	if err != nil {
 		return false, err
 	}
-	if err := cr.n.check(); err != nil {
-		return false, err
-	}
-	cr.source, cr.ref = "import "+in.ID, strconv.FormatInt(p.Row, 10)
 	id, err := e.bearer(ctx, cr.finds[0])
 	if err != nil {
 		return false, err
@@ -228,35 +267,46 @@ func (e *Engine) importInto(ctx context.Context, ch *change, in *Import, p *Impo
 	return nil
 }
 
+// buildWith makes the subject, with what add puts in and the claims it takes,
+// ready to commit; the caller closes it.
+func (cr *creation) buildWith(ctx context.Context, force *inForce, add func(*change) error) (*newborn, error) {
+	e, now := cr.e, cr.e.now()
+	id := abide.NewSubjectID(now)
+	b, err := cr.build(id, now)
+	if err != nil {
+		return nil, err
+	}
+	b.force, b.Epoch = force, force.epoch.N
+	if err := add(&b.change); err != nil {
+		b.close()
+		if r := b.refused; r != nil {
+			// The person does not exist: the refusal is on record for the store.
+			err = e.refuse(ctx, cr.call, nil, abide.SubjectID{}, r.request, audit.Part{}, r.decision)
+		}
+		return nil, err
+	}
+	for _, f := range cr.finds {
+		b.claims = append(b.claims, claims(f.category, id, f.values, true, now.Add(claimLife))...)
+	}
+	return b, nil
+}
+
 // createWith creates the subject and, in the same change, what add puts in.
 func (cr *creation) createWith(ctx context.Context, add func(*change) error) error {
-	e, now := cr.e, cr.e.now()
-	force, err := e.refresh(ctx)
+	force, err := cr.e.refresh(ctx)
 	if err != nil {
 		return err
 	}
 	if force == nil {
 		return noPolicy()
 	}
-	id := abide.NewSubjectID(now)
-	b, err := cr.build(id, now)
+	b, err := cr.buildWith(ctx, force, add)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	b.force, b.Epoch = force, force.epoch.N
-	if err := add(&b.change); err != nil {
-		if r := b.refused; r != nil {
-			// The person does not exist: the refusal is on record for the store.
-			return e.refuse(ctx, cr.call, nil, abide.SubjectID{}, r.request, audit.Part{}, r.decision)
-		}
+	if err := cr.e.putKeys(ctx, b); err != nil {
 		return err
-	}
-	if err := e.putKeys(ctx, b); err != nil {
-		return err
-	}
-	for _, f := range cr.finds {
-		b.claims = append(b.claims, claims(f.category, id, f.values, true, now.Add(claimLife))...)
 	}
 	return b.land(ctx)
 }
