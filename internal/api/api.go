@@ -17,6 +17,8 @@ import (
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
+//go:generate go run ./gen ../../docs
+
 // Options say how the surface is served. Engine is required.
 type Options struct {
 	Engine  *engine.Engine
