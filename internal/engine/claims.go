@@ -72,8 +72,10 @@ func (e *Engine) free(ctx context.Context, l storage.Lookup, now time.Time) erro
 				return storageError(err)
 			}
 			return taken(l.Category)
-		case bears, !h.Expires.IsZero() && now.Before(h.Expires):
+		case bears:
 			return taken(l.Category)
+		case !h.Expires.IsZero() && now.Before(h.Expires):
+			return beingTaken(l.Category)
 		case h.Expires.IsZero():
 			if err := e.store.Drop(ctx, []storage.Lookup{h}); err != nil {
 				return storageError(err)
@@ -86,6 +88,13 @@ func (e *Engine) free(ctx context.Context, l storage.Lookup, now time.Time) erro
 // late reports whether a claim made at that time could have expired by the
 // time its item commits, and be somebody else's.
 func (e *Engine) late(claimed time.Time) bool { return e.now().Sub(claimed) > claimLife-claimMargin }
+
+// beingTaken says that another request claims a unique value and has not
+// written who bears it; if it died, the claim expires.
+func beingTaken(category abide.Category) error {
+	return &abide.Error{Code: abide.CodeConflict, Detail: "value_being_taken", Field: string(category), Err: storage.ErrTaken,
+		Message: "another request is writing this value, which must be unique", Hint: "try again in half a minute"}
+}
 
 // taken says that another subject holds a unique value, and not which value.
 func taken(category abide.Category) error {

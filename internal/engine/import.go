@@ -19,8 +19,10 @@ import (
 const (
 	maxImportRows  = 1000
 	importAtOnce   = 64 // rows of one batch under way at once, so that their writes share syncs
-	importRowTries = 100
-	importPause    = 10 * time.Millisecond
+	importPause    = 20 * time.Millisecond
+	// importPatience is how often a row waits for another request about the
+	// same values: longer than a claim lives, because a killed run leaves some.
+	importPatience = int(2 * claimLife / importPause)
 )
 
 // Import takes in people with their data and consents from before Abide. Each
@@ -120,7 +122,7 @@ func (e *Engine) importRow(ctx context.Context, c Call, in *Import, r *importing
 	pause := time.NewTicker(importPause) // real time: waiting for another request about the same person
 	defer pause.Stop()
 	var err error
-	for range importRowTries {
+	for range importPatience {
 		r.out.Repeated, err = e.importOnce(ctx, c, in, r.person)
 		if !comesAgain(err) {
 			break
@@ -149,10 +151,9 @@ func (o *ImportOutcome) failed(err error) error {
 // may be tried again. A unique value that another person bears stays theirs.
 func comesAgain(err error) bool {
 	if errors.Is(err, storage.ErrTaken) {
-		f := abide.ErrorField(err)
-		return f == "" || f == string(vault.Reference)
+		return abide.ErrorDetail(err) == "value_being_taken" || abide.ErrorField(err) == "" || abide.ErrorField(err) == string(vault.Reference)
 	}
-	return errors.Is(err, storage.ErrConflict) || errors.Is(err, errClaimLate)
+	return errors.Is(err, storage.ErrConflict)
 }
 
 // rowCode is the finest code of what is wrong with a row: for a refusal, its

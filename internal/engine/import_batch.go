@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,7 +29,13 @@ type importBatch struct {
 	call Call
 	in   *Import
 	rows []importing
+	// claimed is when the claims were made: all late in building, so that they
+	// need not live long, and a killed run is not in its own way for long.
+	claimed time.Time
 }
+
+// importClaimLife is how long the claims of a batch keep others out.
+const importClaimLife = 20 * time.Second
 
 // importing is a row of a batch under way.
 type importing struct {
@@ -65,7 +72,11 @@ func (b *importBatch) run(ctx context.Context) error {
 	if err := b.e.keys.Put(ctx, keys); err != nil {
 		return storageError(err)
 	}
-	if err := b.e.store.Claim(ctx, claims, b.e.now()); err != nil {
+	b.claimed = b.e.now()
+	for i := range claims {
+		claims[i].Expires = b.claimed.Add(importClaimLife)
+	}
+	if err := b.e.store.Claim(ctx, claims, b.claimed); err != nil {
 		if errors.Is(err, storage.ErrTaken) {
 			// Somebody took one of the values meanwhile: give way with all.
 			return storageError(b.e.store.Drop(ctx, claims))
@@ -210,8 +221,8 @@ func (b *importBatch) leaveTaken(ctx context.Context) error {
 func (b *importBatch) commit(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for r := range b.making {
-		if b.e.late(r.born.now) {
-			continue
+		if b.e.now().Sub(b.claimed) > importClaimLife-claimMargin {
+			continue // the claims could expire before the commit: again, with fresh ones
 		}
 		g.Go(func() error {
 			err := r.born.commit(gctx)
