@@ -16,7 +16,9 @@ import (
 )
 
 const (
-	counterFlush  = time.Minute // how long counts gather at most
+	counterFlush  = time.Minute // how long counts gather at least
+	counterCrowd  = 20          // and how many, so that none is written alone,
+	counterLate   = time.Hour   // unless so few come that they would wait for longer than this
 	counterValues = 1000        // distinct counts that gather at most
 	counterLength = 80          // characters of a counted value: a device model, never a text about somebody
 )
@@ -26,11 +28,12 @@ type counterKey struct{ name, value, period string }
 // counters gathers counts about nobody (CLAUSES C03). A count carries no
 // subject, no request and no time finer than its period, and counts are
 // written together and sorted, so that neither order nor time links one to a
-// person. Gathering costs something: a killed process loses up to a minute of
-// counts. Writing each at once would tell who was counted.
+// person. Gathering costs something: a killed process loses what it gathered.
+// Writing each at once would tell who was counted.
 type counters struct {
 	mu    sync.Mutex
 	n     map[counterKey]int64
+	calls int
 	first time.Time
 }
 
@@ -118,8 +121,9 @@ func (cs *counters) add(k counterKey, n int64, now time.Time) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.n == nil {
-		cs.n, cs.first = map[counterKey]int64{}, now
+		cs.n, cs.calls, cs.first = map[counterKey]int64{}, 0, now
 	}
+	cs.calls++
 	cs.n[k] += n
 	return len(cs.n) >= counterValues
 }
@@ -127,7 +131,8 @@ func (cs *counters) add(k counterKey, n int64, now time.Time) bool {
 func (cs *counters) due(now time.Time) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return cs.n != nil && now.Sub(cs.first) >= counterFlush
+	age := now.Sub(cs.first)
+	return cs.n != nil && (age >= counterFlush && cs.calls >= counterCrowd || age >= counterLate)
 }
 
 func (cs *counters) take() map[counterKey]int64 {
