@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	maxImportRows  = 1000
-	importAtOnce   = 64 // rows of one batch under way at once, so that their writes share syncs
-	importPause    = 20 * time.Millisecond
+	maxImportRows = 1000
+	importAtOnce  = 64 // rows of one batch under way at once, so that their writes share syncs
+	importPause   = 20 * time.Millisecond
 	// importPatience is how often a row waits for another request about the
 	// same values: longer than a claim lives, because a killed run leaves some.
 	importPatience = int(2 * claimLife / importPause)
