@@ -83,7 +83,7 @@ func TestCapacities(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		ctx := t.Context()
 		id, other := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
-		support := engine.Call{Actor: abide.Actor{Kind: abide.ActorStaff, Name: "sam", Role: "support"}, Token: "sam"}
+		support := engine.Call{Actor: abide.Actor{Kind: abide.ActorStaff, Name: "sam", Role: "support", Purposes: []abide.Purpose{"provide"}}, Token: "sam"}
 		guardian := engine.Call{Actor: abide.Actor{Kind: abide.ActorGuardian, Name: id.String()}, Token: "g"}
 		calls := map[string]func(c engine.Call) error{
 			"services": func(c engine.Call) error { _, err := w.e.Services(ctx, c, id); return err },

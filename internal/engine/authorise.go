@@ -54,14 +54,14 @@ var mayCall = map[operation]who{
 	opRead:          {service: true, staff: true, self: true},
 	opLookup:        {service: true, staff: true},
 	opConsent:       {service: true, staff: true, self: true},
-	opSeeConsents:   {service: true, staff: true, self: true},
+	opSeeConsents:   {service: true, staff: true, self: true, purpose: true},
 	opSeeLog:        {self: true},
-	opSeeServices:   {service: true, staff: true, self: true},
-	opSeeSubject:    {service: true, staff: true, self: true},
-	opJoin:          {service: true, staff: true, self: true},
+	opSeeServices:   {service: true, staff: true, self: true, purpose: true},
+	opSeeSubject:    {service: true, staff: true, self: true, purpose: true},
+	opJoin:          {service: true, staff: true, self: true, purpose: true},
 	opLeave:         {service: true, staff: true, self: true},
-	opEvent:         {service: true, staff: true},
-	opUpdate:        {service: true, staff: true},
+	opEvent:         {service: true, staff: true, purpose: true},
+	opUpdate:        {service: true, staff: true, purpose: true},
 	opErase:         {self: true},
 	opDecide:        {service: true, staff: true, self: true},
 	opCount:         {service: true},
@@ -89,6 +89,8 @@ func authorise(c Call, op operation, id abide.SubjectID) error {
 			Message: "nobody is known to be calling", Hint: "send a token"}
 	case c.Actor.Admin, c.Actor.Kind == abide.ActorSystem:
 		return nil
+	case w.purpose && isCompany(c.Actor) && len(c.Actor.Purposes) == 0:
+		return mayNot("ask for a token that carries the purpose: an administrator makes one with `abide token create`")
 	case c.Actor.Kind == abide.ActorService && w.service:
 		return nil
 	case c.Actor.Kind == abide.ActorStaff && w.staff:
@@ -112,4 +114,16 @@ func carries(a abide.Actor, p abide.Purpose) bool {
 		return true
 	}
 	return slices.Contains(a.Purposes, p)
+}
+
+// isCompany reports whether the actor works for the company and is no
+// administrator: what such a caller may say and see ends with its purposes.
+func isCompany(a abide.Actor) bool {
+	return !a.Admin && (a.Kind == abide.ActorService || a.Kind == abide.ActorStaff)
+}
+
+// mayActFor reports whether the actor may say or see what is about one of the
+// purposes.
+func mayActFor(a abide.Actor, purposes ...abide.Purpose) bool {
+	return !isCompany(a) || slices.ContainsFunc(purposes, func(p abide.Purpose) bool { return carries(a, p) })
 }

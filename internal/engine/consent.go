@@ -15,6 +15,9 @@ import (
 // Receipt is the signed record of one event in the ledger of consent.
 type Receipt = audit.Receipt
 
+// maxChannel is the length of the longest name of a channel, in bytes.
+const maxChannel = 64
+
 // consentActions are the words by which callers name the events.
 var consentActions = map[string]abide.ConsentAction{
 	"ask": abide.ConsentAsked, "tell": abide.ConsentTold, "give": abide.ConsentGiven,
@@ -109,6 +112,16 @@ func (ch *change) consentEvent(w ConsentWrite, action abide.ConsentAction, impor
 	if !ok {
 		return ev, invalid("unknown_purpose", "the policy knows no such purpose", "see /v1/policy for the purposes", "purpose")
 	}
+	// Anybody may pass on a no. What opens data is said only by those who are
+	// there for that purpose: otherwise any token could agree for anyone.
+	if !refusing(action) && !mayActFor(ch.call.Actor, w.Purpose) {
+		return ev, mayNot("this token does not carry the purpose")
+	}
+	for _, channel := range w.Channels {
+		if len(channel) > maxChannel || len(purpose.Channels) > 0 && !slices.Contains(purpose.Channels, channel) {
+			return ev, invalid("unknown_channel", "the purpose has no such channel", "see the purpose in the policy for its channels", "channels")
+		}
+	}
 	for _, t := range w.Topics {
 		if !slices.Contains(purpose.Topics, t) {
 			return ev, invalid("unknown_topic", "the purpose has no such topic", "see the purpose in the policy for its topics", "topics")
@@ -127,6 +140,10 @@ func (ch *change) consentEvent(w ConsentWrite, action abide.ConsentAction, impor
 // acceptance completes the event of agreeing to a document with the digest of
 // the document in force.
 func (ch *change) acceptance(ev abide.ConsentEvent) (abide.ConsentEvent, error) {
+	// It is for no purpose in particular: any will do.
+	if !mayActFor(ch.call.Actor, ch.call.Actor.Purposes...) {
+		return ev, mayNot("this token carries no purpose")
+	}
 	if d, ok := ch.policy().Document(ev.Document); ok {
 		if ev.Terms == "" {
 			ev.Terms = d.Digest
@@ -175,7 +192,8 @@ func (ch *change) logConsent(ev *abide.ConsentEvent, receipt string) {
 }
 
 // Consents returns the current state of every purpose for a person, and the
-// ledger it follows from.
+// ledger it follows from. A service or a member of staff sees the purposes it
+// carries, and which documents were accepted.
 func (e *Engine) Consents(ctx context.Context, c Call, id abide.SubjectID) (ConsentsView, error) {
 	if err := authorise(c, opSeeConsents, id); err != nil {
 		return ConsentsView{}, err
@@ -195,8 +213,14 @@ func (e *Engine) Consents(ctx context.Context, c Call, id abide.SubjectID) (Cons
 	if v.Events, err = e.ledger(ctx, s); err != nil {
 		return ConsentsView{}, err
 	}
+	v.Events = slices.DeleteFunc(v.Events, func(ev abide.ConsentEvent) bool {
+		return ev.Purpose != "" && !mayActFor(c.Actor, ev.Purpose)
+	})
 	state := consent.Expire(consent.Of(&s.facts), s.now)
 	for _, one := range state.Consents {
+		if !mayActFor(c.Actor, one.Purpose) {
+			continue
+		}
 		v.State = append(v.State, purposeState(s, &one))
 	}
 	for _, a := range state.Accepted {

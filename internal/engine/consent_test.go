@@ -64,7 +64,7 @@ func TestAsOfPolicyAndFacts(t *testing.T) {
 		t1 := w.clock.now()
 		w.clock.add(time.Hour)
 		no := false
-		must2(w.e.UpdateSubject(t.Context(), app, id, engine.SubjectPatch{Restricted: &no}))(t)
+		must2(w.e.UpdateSubject(t.Context(), admin, id, engine.SubjectPatch{Restricted: &no}))(t)
 		w.publish(edit(t, "person.phone, ", "", "phone number, account id, card", "account id, card"))
 		w.clock.add(time.Hour)
 		if d := read(t0); !d.Allowed() {

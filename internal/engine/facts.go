@@ -99,6 +99,9 @@ func (e *Engine) UpdateSubject(ctx context.Context, c Call, id abide.SubjectID, 
 	}
 	return update(ctx, e, c, opUpdate, id, everything, patch, func(ch *change) (SubjectView, error) {
 		was := ch.facts
+		if err := patch.loosens(c.Actor, &was); err != nil {
+			return SubjectView{}, err
+		}
 		if err := ch.keepPast(); err != nil {
 			return SubjectView{}, err
 		}
@@ -113,6 +116,23 @@ func (e *Engine) UpdateSubject(ctx context.Context, c Call, id abide.SubjectID, 
 		ch.log(partOf(c), e.envelope(c, kind))
 		return view(ch.subject), nil
 	})
+}
+
+// loosens refuses a service what would open data by its word alone: an end to
+// a restriction, a child become older. Staff may, and are named in the log.
+func (p *SubjectPatch) loosens(a abide.Actor, f *policy.Facts) error {
+	if a.Kind != abide.ActorService || a.Admin {
+		return nil
+	}
+	known, said := f.BirthDate, p.BirthDate
+	switch {
+	case p.Restricted != nil && !*p.Restricted && f.Restricted:
+		return mayNot("a member of staff ends a restriction, and is named in the log")
+	case p.DeclaredMinor != nil && !*p.DeclaredMinor && f.DeclaredMinor,
+		said != nil && !known.IsZero() && (said.IsZero() || said.String() < known.String()):
+		return mayNot("a member of staff corrects the age of a person upwards, and is named in the log")
+	}
+	return nil
 }
 
 func (p *SubjectPatch) apply(f *policy.Facts) {
@@ -176,8 +196,16 @@ func (e *Engine) RecordEvent(ctx context.Context, c Call, id abide.SubjectID, an
 
 func (ch *change) recordEvent(anchor, ref string, at time.Time) error {
 	e := ch.engine
-	if !reported(ch.policy(), anchor) {
+	known, allowed := reported(ch.policy(), anchor, ch.call.Actor)
+	switch {
+	case !known:
 		return invalid("unknown_fact", "no service of the policy reports this fact", "name it in reports of a service", "anchor")
+	case !allowed:
+		return mayNot("this token carries no purpose of the services that report this fact")
+	case at.After(ch.now.Add(clockSkew)):
+		// Deadlines count from it: an order closed in a thousand years would
+		// keep the data until then.
+		return invalid("in_the_future", "the fact lies in the future", "report it when it has happened", "at")
 	}
 	if at.IsZero() {
 		at = ch.now
@@ -200,16 +228,24 @@ func (ch *change) recordEvent(anchor, ref string, at time.Time) error {
 	return nil
 }
 
-// reported reports whether a service of the policy reports the fact.
-func reported(p *policy.Policy, anchor string) bool {
+// clockSkew is how far ahead of ours the clock of a caller may be.
+const clockSkew = 5 * time.Minute
+
+// reported reports whether a service of the policy reports the fact, and
+// whether the actor carries a purpose of such a service.
+func reported(p *policy.Policy, anchor string, a abide.Actor) (known, allowed bool) {
 	for _, svc := range p.Set().Services {
 		for _, r := range svc.Reports {
-			if r.Name == anchor {
-				return true
+			if r.Name != anchor {
+				continue
+			}
+			known = true
+			if s, ok := p.Service(svc.Name); ok && (len(s.Serves) == 0 || mayActFor(a, s.Serves...)) {
+				allowed = true
 			}
 		}
 	}
-	return false
+	return known, allowed
 }
 
 // rearm computes the deadlines of all loaded items anew, after the facts they

@@ -233,7 +233,7 @@ func TestRestricted(t *testing.T) {
 		_, err = w.read(app, id, "provide", "person.name")
 		wantReason(t, err, abide.DenyRestricted)
 		must2(w.read(self(id), id, "provide", "person.name"))(t)
-		must2(w.e.UpdateSubject(t.Context(), app, id, engine.SubjectPatch{Restricted: &no}))(t)
+		must2(w.e.UpdateSubject(t.Context(), admin, id, engine.SubjectPatch{Restricted: &no}))(t)
 		must2(w.read(app, id, "provide", "person.name"))(t)
 	})
 }

@@ -72,8 +72,12 @@ func (e *Engine) Services(ctx context.Context, c Call, id abide.SubjectID) ([]Se
 // changes nothing.
 func (e *Engine) JoinService(ctx context.Context, c Call, id abide.SubjectID, svc abide.Service) (ServiceState, error) {
 	return update(ctx, e, c, opJoin, id, wantNeeds, svc, func(ch *change) (ServiceState, error) {
-		if _, ok := ch.policy().Service(svc); !ok {
+		known, ok := ch.policy().Service(svc)
+		if !ok {
 			return ServiceState{}, unknownService()
+		}
+		if len(known.Serves) > 0 && !mayActFor(c.Actor, known.Serves...) {
+			return ServiceState{}, mayNot("this token carries no purpose of the service")
 		}
 		ch.join(svc)
 		has, err := e.holds(ch.subject)
