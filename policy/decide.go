@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -29,26 +30,47 @@ import (
 // obligations were made when compiling. The caller must not change them.
 func (p *Policy) Decide(f *Facts, reg *Register, req *Request) abide.Decision {
 	j := judge{p: p, f: f, reg: reg, req: req}
-	if !j.names() {
-		if j.aboutNobody() {
-			return abide.Decision{Effect: abide.Permit, Permitted: req.Categories, Reasons: nobodyAsked, PolicyVersion: p.version}
-		}
+	switch {
+	case !j.permits():
 		return j.deny()
+	case f == nil:
+		return abide.Decision{Effect: abide.Permit, Permitted: req.Categories, Reasons: nobodyAsked, PolicyVersion: p.version}
+	}
+	return abide.Decision{Effect: abide.Permit, Permitted: req.Categories, Reasons: j.ground, Obligations: j.obligations(),
+		PolicyVersion: p.version}
+}
+
+// Permits reports whether Decide would permit. It judges by the same code, stops
+// at the first refusal and writes no reasons down.
+func (p *Policy) Permits(f *Facts, reg *Register, req *Request) bool {
+	j := judge{p: p, f: f, reg: reg, req: req, quiet: true}
+	return j.permits()
+}
+
+// permits goes through all that is judged, in order.
+func (j *judge) permits() bool {
+	if !j.names() {
+		return j.aboutNobody()
+	}
+	if j.settled() {
+		return false
 	}
 	j.never()
 	j.state()
 	j.coverage()
+	if j.settled() {
+		return false
+	}
 	j.actor()
 	j.recipient()
 	j.basis()
 	j.participation()
 	j.retention()
-	if j.reasons != nil {
-		return j.deny()
-	}
-	return abide.Decision{Effect: abide.Permit, Permitted: req.Categories, Reasons: j.ground, Obligations: j.obligations(),
-		PolicyVersion: p.version}
+	return !j.refused
 }
+
+// settled reports whether nothing more need be judged.
+func (j *judge) settled() bool { return j.quiet && j.refused }
 
 // inline is how many categories a request may name before looking at them
 // twice costs a second look-up by name, and denying one costs a slice.
@@ -66,6 +88,8 @@ type judge struct {
 	rec     *Recipient
 	order   *order // a legal request that holds
 	v       *variant
+	quiet   bool // nobody reads reasons
+	refused bool
 	reasons []abide.Reason
 	nobody  bool         // there is no person, and all names are known
 	whole   bool         // a reason concerns the whole request
@@ -75,14 +99,21 @@ type judge struct {
 	ground  []abide.Reason
 }
 
-// refuse adds a reason that concerns the whole request.
-func (j *judge) refuse(code abide.ReasonCode, clause string, span abide.Span, text string) {
-	j.whole = true
-	j.reasons = append(j.reasons, abide.Reason{Code: code, Clause: clause, Span: span, Text: text})
+// refuse adds a reason that concerns the whole request. Its text comes in pieces,
+// joined only if somebody reads it.
+func (j *judge) refuse(code abide.ReasonCode, clause string, span abide.Span, text ...string) {
+	j.whole, j.refused = true, true
+	if !j.quiet {
+		j.reasons = append(j.reasons, abide.Reason{Code: code, Clause: clause, Span: span, Text: strings.Join(text, "")})
+	}
 }
 
 // refuseFor adds a reason that concerns the i-th category alone.
-func (j *judge) refuseFor(i int, code abide.ReasonCode, clause string, span abide.Span, text string) {
+func (j *judge) refuseFor(i int, code abide.ReasonCode, clause string, span abide.Span, text ...string) {
+	j.refused = true
+	if j.quiet {
+		return
+	}
 	if i < inline {
 		j.denied |= 1 << i
 	} else {
@@ -91,7 +122,7 @@ func (j *judge) refuseFor(i int, code abide.ReasonCode, clause string, span abid
 		}
 		j.beyond[i] = true
 	}
-	r := abide.Reason{Code: code, Clause: clause, Span: span, Text: text}
+	r := abide.Reason{Code: code, Clause: clause, Span: span, Text: strings.Join(text, "")}
 	if c := j.category(i); c != nil {
 		r.Category = c.Name
 	}
@@ -157,7 +188,7 @@ func (j *judge) names() bool {
 		}
 		if !ok {
 			// The name is not repeated: callers sometimes send a value for it.
-			j.refuseFor(i, abide.DenyUnknownCategory, "", abide.Span{}, "Category "+strconv.Itoa(i+1)+" of the request is none of this policy.")
+			j.refuseFor(i, abide.DenyUnknownCategory, "", abide.Span{}, "Category ", strconv.Itoa(i+1), " of the request is none of this policy.")
 		}
 	}
 	switch req.Actor.Kind {
@@ -171,7 +202,7 @@ func (j *judge) names() bool {
 		}
 	}
 	if j.f == nil {
-		j.nobody = j.pu != nil && len(j.reasons) == 0
+		j.nobody = j.pu != nil && !j.refused
 		j.refuse(abide.DenyNobodyKnown, "", abide.Span{}, "Nothing is known of the person, so nothing is permitted.")
 	}
 	if j.pu == nil || j.f == nil || !slices.Contains(acts, req.Act) {
@@ -360,9 +391,9 @@ func (j *judge) coverage() {
 			j.refuseFor(i, abide.DenyNotLinked, c.Clause, c.Span, "Data about nobody is counted; no person has any.")
 		case j.req.Order != nil:
 		case !set.has(c.id):
-			j.refuseFor(i, abide.DenyNotCovered, j.pu.Clause, j.pu.Span, "Purpose "+string(j.pu.Name)+" does not "+j.req.Act.String()+" "+string(c.Name)+".")
+			j.refuseFor(i, abide.DenyNotCovered, j.pu.Clause, j.pu.Span, "Purpose ", string(j.pu.Name), " does not ", j.req.Act.String(), " ", string(c.Name), ".")
 		case !j.pu.covers.all.contains(c.sources):
-			j.refuseFor(i, abide.DenyDerived, c.Clause, c.Span, "It is derived from data that purpose "+string(j.pu.Name)+" does not cover.")
+			j.refuseFor(i, abide.DenyDerived, c.Clause, c.Span, "It is derived from data that purpose ", string(j.pu.Name), " does not cover.")
 		}
 		j.onlyTo(i, c)
 		j.apart(i, c)
@@ -410,7 +441,7 @@ func (j *judge) participation() {
 	}
 	s := j.p.services[id]
 	if !s.serves.has(j.pu.id) {
-		j.refuse(abide.DenyNotCovered, s.Clause, s.Span, "Service "+string(s.Name)+" does not serve purpose "+string(j.pu.Name)+".")
+		j.refuse(abide.DenyNotCovered, s.Clause, s.Span, "Service ", string(s.Name), " does not serve purpose ", string(j.pu.Name), ".")
 	}
 	left := false
 	for i := range j.f.Services {
@@ -424,10 +455,10 @@ func (j *judge) participation() {
 		left = true
 	}
 	if left {
-		j.refuse(abide.DenySourceStopped, s.Clause, s.Span, "The person left service "+string(s.Name)+": what feeds it must stop.")
+		j.refuse(abide.DenySourceStopped, s.Clause, s.Span, "The person left service ", string(s.Name), ": what feeds it must stop.")
 		return
 	}
-	j.refuse(abide.DenyNotParticipating, s.Clause, s.Span, "The person takes no part in service "+string(s.Name)+".")
+	j.refuse(abide.DenyNotParticipating, s.Clause, s.Span, "The person takes no part in service ", string(s.Name), ".")
 }
 
 // retention judges the stored items that the request would touch.

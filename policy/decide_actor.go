@@ -16,7 +16,7 @@ func (j *judge) actor() {
 	switch a.Kind {
 	case abide.ActorService, abide.ActorStaff:
 		if !slices.Contains(a.Purposes, j.pu.Name) {
-			j.refuse(abide.DenyActorPurpose, "", abide.Span{}, "The actor does not carry purpose "+string(j.pu.Name)+".")
+			j.refuse(abide.DenyActorPurpose, "", abide.Span{}, "The actor does not carry purpose ", string(j.pu.Name), ".")
 		}
 	}
 	if a.Kind == abide.ActorStaff {
@@ -24,7 +24,7 @@ func (j *judge) actor() {
 		if ro == nil {
 			j.refuse(abide.DenyActorRole, "", abide.Span{}, "The member of staff has no role of this policy.")
 		} else if !ro.purposes.has(j.pu.id) || !ro.acts[j.req.Act] {
-			j.refuse(abide.DenyActorRole, clauseOf(ro.rule.At), ro.rule.Span, "Role "+ro.rule.Name+" may not "+j.req.Act.String()+" for purpose "+string(j.pu.Name)+".")
+			j.refuse(abide.DenyActorRole, clauseOf(ro.rule.At), ro.rule.Span, "Role ", ro.rule.Name, " may not ", j.req.Act.String(), " for purpose ", string(j.pu.Name), ".")
 		}
 	}
 	for i := range j.req.Categories {
@@ -33,7 +33,7 @@ func (j *judge) actor() {
 			continue
 		}
 		if ro != nil && !j.p.mayOpen(ro, c) {
-			j.refuseFor(i, abide.DenyActorRole, clauseOf(ro.rule.At), ro.rule.Span, "Role "+ro.rule.Name+" may not open "+string(c.Name)+".")
+			j.refuseFor(i, abide.DenyActorRole, clauseOf(ro.rule.At), ro.rule.Span, "Role ", ro.rule.Name, " may not open ", string(c.Name), ".")
 		}
 		if c.level >= 0 {
 			j.level(i, c)
@@ -88,10 +88,10 @@ func (j *judge) level(i int, c *Category) {
 	}
 	clause := clauseOf(l.rule.At)
 	if l.reason && j.req.Reason == "" {
-		j.refuseFor(i, abide.DenyReasonMissing, clause, l.rule.Span, "Opening level "+l.name+" wants a reason.")
+		j.refuseFor(i, abide.DenyReasonMissing, clause, l.rule.Span, "Opening level ", l.name, " wants a reason.")
 	}
 	if j.req.Approvals < l.approvals {
-		j.refuseFor(i, abide.DenyApprovalsMissing, clause, l.rule.Span, "Opening level "+l.name+" wants approvals that are not there.")
+		j.refuseFor(i, abide.DenyApprovalsMissing, clause, l.rule.Span, "Opening level ", l.name, " wants approvals that are not there.")
 	}
 	if j.req.Actor.Kind != abide.ActorStaff || (!l.undertaking && l.reviewEvery == 0) {
 		return
@@ -169,7 +169,7 @@ func (j *judge) recipient() {
 		return
 	}
 	if !j.registered(rec) {
-		j.refuse(abide.DenyNotRegistered, rec.Clause, rec.Span, "The recipient does not belong to "+rec.Title+", or no longer.")
+		j.refuse(abide.DenyNotRegistered, rec.Clause, rec.Span, "The recipient does not belong to ", rec.Title, ", or no longer.")
 	}
 	if j.req.Order != nil {
 		return
@@ -177,7 +177,7 @@ func (j *judge) recipient() {
 	set := rec.gets[j.pu.id]
 	for i := range j.req.Categories {
 		if c := j.category(i); c != nil && !set.has(c.id) {
-			j.refuseFor(i, abide.DenyNotRecipient, rec.Clause, rec.Span, rec.Title+" may not have "+string(c.Name)+" for purpose "+string(j.pu.Name)+".")
+			j.refuseFor(i, abide.DenyNotRecipient, rec.Clause, rec.Span, rec.Title, " may not have ", string(c.Name), " for purpose ", string(j.pu.Name), ".")
 		}
 	}
 	j.contract(rec)

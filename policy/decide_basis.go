@@ -31,9 +31,9 @@ func (j *judge) basisOf(pu *Purpose, v *variant, own bool) []abide.Reason {
 	if v.closed != nil {
 		span := spanOr(v.closed.Span, pu.Span)
 		if j.f.Residence == "" && j.f.Whereabouts == "" {
-			j.refuse(abide.DenyUnknownPlace, pu.Clause, span, "Purpose "+string(pu.Name)+" is not pursued everywhere, and the person's place is not known.")
+			j.refuse(abide.DenyUnknownPlace, pu.Clause, span, "Purpose ", string(pu.Name), " is not pursued everywhere, and the person's place is not known.")
 		} else {
-			j.refuse(abide.DenyClosedPlace, pu.Clause, span, "Purpose "+string(pu.Name)+" is not pursued where the person is.")
+			j.refuse(abide.DenyClosedPlace, pu.Clause, span, "Purpose ", string(pu.Name), " is not pursued where the person is.")
 		}
 	}
 	c := j.f.consent(pu.Name)
@@ -57,7 +57,7 @@ func (j *judge) basisOf(pu *Purpose, v *variant, own bool) []abide.Reason {
 		}
 		return pu.reasons[d.rank]
 	}
-	j.refuse(abide.DenyNoConsent, pu.Clause, pu.Span, "Purpose "+string(pu.Name)+" has no legal basis here.")
+	j.refuse(abide.DenyNoConsent, pu.Clause, pu.Span, "Purpose ", string(pu.Name), " has no legal basis here.")
 	return nil
 }
 
@@ -77,88 +77,90 @@ func (j *judge) notOptedOut(pu *Purpose, c *Consent) {
 		return
 	}
 	if c.Objected {
-		j.refuse(abide.DenyObjected, pu.Clause, pu.Span, "The person objected to purpose "+string(pu.Name)+".")
+		j.refuse(abide.DenyObjected, pu.Clause, pu.Span, "The person objected to purpose ", string(pu.Name), ".")
 	}
 	switch c.State {
 	case StateNone, StateAsked, StateTold, StateGiven, StateIndicated, StateExpired:
 	case StateRefused:
-		j.refuse(abide.DenyRefused, pu.Clause, pu.Span, "The person refused purpose "+string(pu.Name)+".")
+		j.refuse(abide.DenyRefused, pu.Clause, pu.Span, "The person refused purpose ", string(pu.Name), ".")
 	case StateWithdrawn:
-		j.refuse(abide.DenyWithdrawn, pu.Clause, pu.Span, "The person withdrew from purpose "+string(pu.Name)+".")
+		j.refuse(abide.DenyWithdrawn, pu.Clause, pu.Span, "The person withdrew from purpose ", string(pu.Name), ".")
 	default:
-		j.refuse(abide.DenyNoConsent, pu.Clause, pu.Span, "What the person said about purpose "+string(pu.Name)+" cannot be read.")
+		j.refuse(abide.DenyNoConsent, pu.Clause, pu.Span, "What the person said about purpose ", string(pu.Name), " cannot be read.")
 	}
 }
 
 // agreed judges bases that want an act of the person: consent, or an
 // indication of no objection after being told. Silence is neither.
 func (j *judge) agreed(pu *Purpose, v *variant, d demand, c *Consent, own bool) {
-	say := func(code abide.ReasonCode, text string) {
-		span := pu.Span
-		if v.basis != nil && v.basis.Span != (abide.Span{}) {
-			span = v.basis.Span
-		}
-		j.refuse(code, pu.Clause, span, text)
-	}
 	// What nobody knows the time of, or lies ahead, is no agreement now.
 	if c == nil || c.Since.After(j.req.At) || (c.Since.IsZero() && (c.State == StateGiven || c.State == StateIndicated)) {
 		if d.rank == rankNoObjection {
-			say(abide.DenyNotTold, "The person was never told about purpose "+string(pu.Name)+", so they cannot have indicated no objection.")
+			j.refuseBasis(pu, v, abide.DenyNotTold, "The person was never told about purpose ", string(pu.Name), ", so they cannot have indicated no objection.")
 		} else {
-			say(abide.DenyNoConsent, "The person has not consented to purpose "+string(pu.Name)+".")
+			j.refuseBasis(pu, v, abide.DenyNoConsent, "The person has not consented to purpose ", string(pu.Name), ".")
 		}
 		return
 	}
 	if c.Objected {
-		say(abide.DenyObjected, "The person objected to purpose "+string(pu.Name)+".")
+		j.refuseBasis(pu, v, abide.DenyObjected, "The person objected to purpose ", string(pu.Name), ".")
 	}
-	if !j.stateAgrees(pu, d, c, say) {
+	if !j.stateAgrees(pu, v, d, c) {
 		return
 	}
 	if !c.Expires.IsZero() && !j.req.At.Before(c.Expires) || v.lapsed(c, j.req.At) {
-		say(abide.DenyConsentExpired, "The consent has expired.")
+		j.refuseBasis(pu, v, abide.DenyConsentExpired, "The consent has expired.")
 	}
 	if !gradeSuffices(pu.Rule.Grade, c.Grade) {
-		say(abide.DenyGrade, "The consent is not evidenced as well as the policy wants.")
+		j.refuseBasis(pu, v, abide.DenyGrade, "The consent is not evidenced as well as the policy wants.")
 	}
 	if d.separate && !c.Separate {
-		say(abide.DenyNotSeparate, "The law of the person's place wants consent asked on its own, and this one was bundled.")
+		j.refuseBasis(pu, v, abide.DenyNotSeparate, "The law of the person's place wants consent asked on its own, and this one was bundled.")
 	}
 	if c.Terms != v.digest {
-		j.oldTerms(pu, c, own, say)
+		j.oldTerms(pu, v, c, own)
 	}
 }
 
-func (j *judge) stateAgrees(pu *Purpose, d demand, c *Consent, say func(abide.ReasonCode, string)) bool {
+// refuseBasis refuses with the line that says what the purpose rests on.
+func (j *judge) refuseBasis(pu *Purpose, v *variant, code abide.ReasonCode, text ...string) {
+	span := pu.Span
+	if v.basis != nil && v.basis.Span != (abide.Span{}) {
+		span = v.basis.Span
+	}
+	j.refuse(code, pu.Clause, span, text...)
+}
+
+func (j *judge) stateAgrees(pu *Purpose, v *variant, d demand, c *Consent) bool {
 	switch c.State {
 	case StateGiven:
 		return true
 	case StateIndicated:
 		if d.rank == rankConsent {
-			say(abide.DenyNoConsent, "An indication of no objection is not the consent that the law of the place asks for.")
+			j.refuseBasis(pu, v, abide.DenyNoConsent, "An indication of no objection is not the consent that the law of the place asks for.")
 			return false
 		}
 		if !c.Told {
-			say(abide.DenyNotTold, "The person was not told what they indicated no objection to.")
+			j.refuseBasis(pu, v, abide.DenyNotTold, "The person was not told what they indicated no objection to.")
 			return false
 		}
 		return true
 	case StateNone:
 		if d.rank == rankNoObjection {
-			say(abide.DenyNotTold, "The person was never told about purpose "+string(pu.Name)+".")
+			j.refuseBasis(pu, v, abide.DenyNotTold, "The person was never told about purpose ", string(pu.Name), ".")
 		} else {
-			say(abide.DenyNoConsent, "The person has not consented to purpose "+string(pu.Name)+".")
+			j.refuseBasis(pu, v, abide.DenyNoConsent, "The person has not consented to purpose ", string(pu.Name), ".")
 		}
 	case StateAsked, StateTold:
-		say(abide.DenySilent, "The person was asked or told, and has not answered; silence is no answer.")
+		j.refuseBasis(pu, v, abide.DenySilent, "The person was asked or told, and has not answered; silence is no answer.")
 	case StateRefused:
-		say(abide.DenyRefused, "The person refused purpose "+string(pu.Name)+".")
+		j.refuseBasis(pu, v, abide.DenyRefused, "The person refused purpose ", string(pu.Name), ".")
 	case StateWithdrawn:
-		say(abide.DenyWithdrawn, "The person withdrew their consent to purpose "+string(pu.Name)+".")
+		j.refuseBasis(pu, v, abide.DenyWithdrawn, "The person withdrew their consent to purpose ", string(pu.Name), ".")
 	case StateExpired:
-		say(abide.DenyConsentExpired, "The consent has expired.")
+		j.refuseBasis(pu, v, abide.DenyConsentExpired, "The consent has expired.")
 	default:
-		say(abide.DenyNoConsent, "What the person said about purpose "+string(pu.Name)+" cannot be read.")
+		j.refuseBasis(pu, v, abide.DenyNoConsent, "What the person said about purpose ", string(pu.Name), " cannot be read.")
 	}
 	return false
 }
@@ -175,10 +177,10 @@ func gradeSuffices(want string, have abide.Grade) bool {
 
 // oldTerms judges a consent to other terms than those in force: it permits
 // exactly what they covered.
-func (j *judge) oldTerms(pu *Purpose, c *Consent, own bool, say func(abide.ReasonCode, string)) {
+func (j *judge) oldTerms(pu *Purpose, v *variant, c *Consent, own bool) {
 	cov := j.p.archive[c.Terms]
 	if cov == nil || cov.purpose != pu.Name {
-		say(abide.DenyTermsUnknown, "It is not known which terms the person agreed to.")
+		j.refuseBasis(pu, v, abide.DenyTermsUnknown, "It is not known which terms the person agreed to.")
 		return
 	}
 	if !own || cov == pu.covers {
@@ -199,7 +201,7 @@ func (j *judge) oldTerms(pu *Purpose, c *Consent, own bool, say func(abide.Reaso
 		}
 	}
 	if j.req.Topic != "" && slices.Contains(pu.Topics, j.req.Topic) && !slices.Contains(cov.topics, j.req.Topic) {
-		say(abide.DenyTermsNotCovered, "This type of message is not covered by the terms this person agreed to.")
+		j.refuseBasis(pu, v, abide.DenyTermsNotCovered, "This type of message is not covered by the terms this person agreed to.")
 	}
 }
 
@@ -253,9 +255,9 @@ func (j *judge) minor(pu *Purpose, v *variant) {
 		clause, span := clauseOf(m.rule.At), m.rule.Span
 		switch {
 		case j.young(ages.majority):
-			j.refuse(abide.DenyMinor, clause, span, "Purpose "+string(pu.Name)+" is closed to minors.")
+			j.refuse(abide.DenyMinor, clause, span, "Purpose ", string(pu.Name), " is closed to minors.")
 		case m.rule.Known && j.f.BirthDate.IsZero():
-			j.refuse(abide.DenyAgeUnknown, clause, span, "Purpose "+string(pu.Name)+" is closed to minors, and the person's age is not known.")
+			j.refuse(abide.DenyAgeUnknown, clause, span, "Purpose ", string(pu.Name), " is closed to minors, and the person's age is not known.")
 		}
 	}
 	if v.strictest.rank < rankOptOut || !j.young(ages.consent) {
@@ -292,7 +294,7 @@ func (j *judge) legal() {
 	}
 	clause, span := clauseOf(o.rule.At), o.rule.Span
 	if !o.acts[j.req.Act] {
-		j.refuse(abide.DenyOrderScope, clause, span, "A legal request does not reach as far as to "+j.req.Act.String()+".")
+		j.refuse(abide.DenyOrderScope, clause, span, "A legal request does not reach as far as to ", j.req.Act.String(), ".")
 	}
 	if !slices.Contains(o.rule.When, w.When) || w.When == "" {
 		j.refuse(abide.DenyOrderIncomplete, clause, span, "It is not said whether law requires or expressly permits it.")
