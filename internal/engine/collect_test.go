@@ -237,7 +237,7 @@ func TestDanglingClaim(t *testing.T) {
 		w.faults.clear()
 		req.Subject = bob
 		_, err = w.e.Collect(t.Context(), app, req)
-		wantError(t, err, abide.CodeConflict, "value_taken") // ann's change could still be on its way
+		wantError(t, err, abide.CodeConflict, "value_being_taken") // ann's change could still be on its way
 		if ids, err := w.e.Lookup(t.Context(), app, engine.Lookup{Category: "person.account", Value: []byte(`"a-1"`), Purpose: "chat"}); err != nil || len(ids) != 0 {
 			t.Fatalf("found %v by a value that nobody bears, %v", ids, err)
 		}
