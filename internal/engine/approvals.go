@@ -56,6 +56,7 @@ func (e *Engine) AskApproval(ctx context.Context, c Call, r ApprovalRequest) (Ap
 	if r.Act == abide.ActUnknown {
 		r.Act = abide.ActRead
 	}
+	defer e.alone(r.Subject)() // an erasure drops what was asked before it, not after
 	s, err := e.load(ctx, r.Subject, storage.Want{})
 	if err != nil {
 		return Approval{}, err
@@ -92,6 +93,10 @@ func (e *Engine) Approve(ctx context.Context, c Call, id string) (Approval, erro
 		s, err := e.load(ctx, a.Subject, storage.Want{})
 		if err != nil {
 			return Approval{}, err
+		}
+		if !s.active() {
+			s.close()
+			return Approval{}, erasedError()
 		}
 		err = e.noteApproval(ctx, c, audit.Approved, a, s)
 		s.close()
@@ -134,6 +139,30 @@ func (e *Engine) Approvals(ctx context.Context, c Call) ([]Approval, error) {
 		}
 	}
 	return out, nil
+}
+
+// dropApprovals forgets what was asked about a person who is erased: a reason
+// speaks of them, and is not sealed under their key.
+func (e *Engine) dropApprovals(ctx context.Context, id abide.SubjectID) error {
+	rows, err := e.store.Records(ctx, recordApproval)
+	if err != nil {
+		return storageError(err)
+	}
+	for i := range rows {
+		a, err := e.openApproval(&rows[i])
+		if err != nil {
+			// It opens nothing, and must not keep others from being erased.
+			e.log.Warn("an approval cannot be read", "error", err.Error())
+			continue
+		}
+		if a.Subject != id {
+			continue
+		}
+		if err := e.store.DropRecord(ctx, recordApproval, rows[i].Name); err != nil && !isNotFound(err) {
+			return storageError(err)
+		}
+	}
+	return nil
 }
 
 // approved returns how many others agreed to this look, and the reason they

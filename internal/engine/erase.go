@@ -254,6 +254,9 @@ func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) 
 			return nil, storageError(err)
 		}
 	}
+	if err := e.dropApprovals(ctx, s.id); err != nil {
+		return nil, err
+	}
 	if err := e.keys.Destroy(ctx, s.id, erased(s.row.Law != nil)); err != nil {
 		return nil, storageError(err)
 	}

@@ -107,6 +107,10 @@ func (e *Engine) purge(ctx context.Context, j storage.ErasureJob) error {
 			return err
 		}
 	}
+	// Again: another node may have taken in a request while the intent landed.
+	if err := e.dropApprovals(ctx, j.Subject); err != nil {
+		return err
+	}
 	loaded, err := e.store.Load(ctx, j.Subject, storage.Want{})
 	if err != nil {
 		return storageError(err)

@@ -134,3 +134,31 @@ func TestUnknownChannelsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A reason for which others are asked to agree speaks of the person, and goes
+// with them.
+func TestErasureForgetsApprovals(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		gone, stays := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
+		asker, other := serving("mara", "provide"), serving("sam", "provide")
+		ask := func(id abide.SubjectID) (engine.Approval, error) {
+			return w.e.AskApproval(t.Context(), asker, engine.ApprovalRequest{Subject: id, Purpose: "provide",
+				Categories: []abide.Category{"person.email"}, Reason: "Ann Smith complains"})
+		}
+		first, err := ask(gone)
+		must(t, err)
+		second, err := ask(stays)
+		must(t, err)
+		must2(w.e.Erase(t.Context(), admin, gone))(t)
+		left, err := w.e.Approvals(t.Context(), other)
+		must(t, err)
+		if len(left) != 1 || left[0].ID != second.ID {
+			t.Errorf("approvals left: %+v", left)
+		}
+		_, err = w.e.Approve(t.Context(), other, first.ID)
+		wantError(t, err, abide.CodeNotFound, "no_such_approval")
+		_, err = ask(gone)
+		wantError(t, err, abide.CodeErased, "subject_erased")
+		must2(w.e.Approve(t.Context(), other, second.ID))(t)
+	})
+}
