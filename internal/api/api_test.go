@@ -329,6 +329,12 @@ func TestLimits(t *testing.T) {
 		if last != 429 {
 			t.Errorf("the last guess answered %d, want 429", last)
 		}
+		// Everybody behind one proxy has one address.
+		w.clock.advance(10 * time.Second)
+		for range 40 {
+			w.call("Bearer abide_guess", "GET", "/v1/policy", nil)
+		}
+		w.want(w.call("app", "GET", "/v1/policy", nil), 200)
 	})
 	t.Run("health is never limited", func(t *testing.T) {
 		for range 50 {

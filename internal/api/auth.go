@@ -47,16 +47,18 @@ func (s *server) authenticate(l *limiter, next http.Handler) http.Handler {
 				Message: "the Authorization header is not of the form Bearer TOKEN", Hint: "see RFC 6750, section 2.1"})
 			return
 		}
-		if !l.mayFail(r) {
-			writeProblem(w, rateLimited())
-			return
-		}
 		actor, name, err := s.engine.Authenticate(r.Context(), strings.TrimSpace(secret))
 		if err != nil {
-			if abide.ErrorCode(err) == abide.CodeUnauthorized {
-				l.failed(r)
+			// Many callers share the address of a proxy: the failures of one
+			// must not lock out the others, so a good token always passes.
+			if abide.ErrorCode(err) == abide.CodeUnauthorized && !l.mayFail(r) {
+				err = rateLimited()
 			}
 			writeProblem(w, err)
+			return
+		}
+		if !l.mayCall(name) {
+			writeProblem(w, rateLimited())
 			return
 		}
 		ctx := WithCaller(r.Context(), engine.Call{Actor: actor, Token: name})

@@ -11,9 +11,10 @@ import (
 	abide "github.com/abide-privacy/abide"
 )
 
-// limiter bounds the rate of each caller, by token if it sends one and by
-// address otherwise, and of failed authentications by address. Buckets that
-// have refilled are forgotten.
+// limiter bounds the rate of each caller, by token once it is known to be good
+// and by address if it sends none, and of failed authentications by address. A
+// bucket is never made for what a caller made up. Buckets that have refilled
+// are forgotten.
 type limiter struct {
 	limits Limits
 	now    func() time.Time
@@ -38,36 +39,30 @@ func rateLimited() error {
 		Message: "too many requests", Hint: "wait as long as Retry-After says"}
 }
 
-// limit refuses callers that are too fast. Health checks are exempt.
+// limit refuses callers without a token that are too fast. Health checks are
+// exempt.
 func (l *limiter) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
-			key := "a" + remote(r)
-			if h := r.Header.Get("Authorization"); h != "" {
-				key = "t" + h
-			}
-			if !l.take(l.callers, key, l.limits.Rate, l.limits.Burst) {
-				writeProblem(w, rateLimited())
-				return
-			}
+		exempt := r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.Header.Get("Authorization") != ""
+		if !exempt && !l.take(l.callers, "a"+remote(r), l.limits.Rate, l.limits.Burst) {
+			writeProblem(w, rateLimited())
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
+// mayCall draws on what the bearer of a token may send.
+func (l *limiter) mayCall(token string) bool {
+	return l.take(l.callers, "t"+token, l.limits.Rate, l.limits.Burst)
+}
+
 // failureBurst is how many wrong tokens an address may send in a row.
 const failureBurst = 20
 
-// mayFail reports whether the address has failures left; it takes none.
+// mayFail draws on the failures an address may have.
 func (l *limiter) mayFail(r *http.Request) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.failures[sha256.Sum256([]byte(remote(r)))]
-	return b == nil || b.lim.TokensAt(l.now()) >= 1
-}
-
-func (l *limiter) failed(r *http.Request) {
-	l.take(l.failures, remote(r), l.limits.Failures, failureBurst)
+	return l.take(l.failures, remote(r), l.limits.Failures, failureBurst)
 }
 
 // take draws one token from the bucket of key. Keys are hashed, so that no
