@@ -22,6 +22,7 @@ const (
 	maxParagraph = 32 << 10 // bytes of a paragraph, a heading or a table
 	maxDepth     = 64       // brackets within brackets, quotations within lists
 	maxOperators = 256      // operators in one expression
+	maxParts     = 1000     // lines and pieces of the texts of one attribute
 )
 
 var deepLine = regexp.MustCompile(`(?m)^(?:[ \t]*(?:>|(?:[-+*]|[0-9]{1,9}[.)])[ \t])){64}|^[ \t]{256,}[-+*0-9>]`)
@@ -62,7 +63,7 @@ func (p *parser) tooMuch(file string, src []byte) bool {
 func measure(file string, src []byte, offset int) *hcl.Diagnostic {
 	tokens, _ := hclsyntax.LexConfig(src, file, hcl.Pos{Line: 1, Column: 1, Byte: offset})
 	var open []hclsyntax.TokenType
-	operators := 0
+	operators, parts := 0, 0
 	for _, t := range tokens {
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
@@ -73,14 +74,18 @@ func measure(file string, src []byte, offset int) *hcl.Diagnostic {
 			open = open[:max(len(open)-1, 0)]
 		case hclsyntax.TokenNewline:
 			if len(open) == 0 || open[len(open)-1] == hclsyntax.TokenOBrace {
-				operators = 0
+				operators, parts = 0, 0
 			}
 		case hclsyntax.TokenPlus, hclsyntax.TokenMinus, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent,
 			hclsyntax.TokenBang, hclsyntax.TokenQuestion, hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenEqualOp,
 			hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq:
 			operators++
 		}
-		if len(open) > maxDepth || operators > maxOperators {
+		switch t.Type {
+		case hclsyntax.TokenStringLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			parts++
+		}
+		if len(open) > maxDepth || operators > maxOperators || parts > maxParts {
 			return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: tooMuchSummary, Subject: t.Range.Ptr()}
 		}
 	}
