@@ -214,6 +214,11 @@ func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse
 	if !ok {
 		return denied("unknown_actor", "this subject type is not service, staff or person"), nil
 	}
+	if actor.Kind == abide.ActorSubject && !call.Actor.Admin && !slices.Contains(call.Actor.Purposes, req.Purpose) {
+		// A person needs no purposes; who asks on their behalf does, or any
+		// token would learn of everybody what they agreed to.
+		return denied(string(abide.DenyActorPurpose), "The caller does not carry this purpose."), nil
+	}
 	call.Actor = actor
 	d, err := s.engine.Decide(ctx, call, req)
 	if abide.ErrorCode(err) == abide.CodeNotFound {

@@ -43,6 +43,16 @@ func TestAuthZENEvaluation(t *testing.T) {
 			t.Errorf("%s", r.raw)
 		}
 	})
+	t.Run("nobody learns by posing as the person", func(t *testing.T) {
+		for role, want := range map[string]bool{"app": true, "checkout": false} {
+			e := evaluation(id, "aftersales", "person.email")
+			e["subject"] = map[string]any{"type": "person", "id": id}
+			r := w.want(w.call(role, "POST", path, e), 200)
+			if lacks := strings.Contains(string(r.raw), "actor_lacks_purpose"); lacks == want || decision(t, r) && !want {
+				t.Errorf("%s: %s", role, r.raw)
+			}
+		}
+	})
 	t.Run("what cannot be mapped is denied, not an error", func(t *testing.T) {
 		for name, change := range map[string]func(map[string]any){
 			"an unknown subject type": func(e map[string]any) { e["subject"] = map[string]any{"type": "robot", "id": "r"} },
