@@ -30,6 +30,8 @@ type change struct {
 	refused *refusal
 	claims  []storage.Lookup // taken before the commit, confirmed after it
 	stale   []storage.Lookup // dropped after it
+	// answerLife is how long the answer is remembered; zero: idempotencyLife.
+	answerLife time.Duration
 }
 
 type pendingEntry struct {
@@ -291,7 +293,11 @@ func (ch *change) remember(idem idempotency, answer any) error {
 	if err != nil {
 		return storageError(err)
 	}
-	ch.Idempotency = &storage.IdempotencyRow{Key: idem.key, Digest: idem.digest, Sealed: sealed, Expires: ch.now.Add(idempotencyLife)}
+	life := ch.answerLife
+	if life == 0 {
+		life = idempotencyLife
+	}
+	ch.Idempotency = &storage.IdempotencyRow{Key: idem.key, Digest: idem.digest, Sealed: sealed, Expires: ch.now.Add(life)}
 	return nil
 }
 

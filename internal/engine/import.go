@@ -11,12 +11,16 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/consent"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/vault"
 	"github.com/abide-privacy/abide/policy"
 )
 
 const (
+	// importLife is how long a row that was added to a known person is
+	// remembered: within it an interrupted import can go on.
+	importLife    = 90 * 24 * time.Hour
 	maxImportRows = 1000
 	importAtOnce  = 64 // rows of one batch under way at once, so that their writes share syncs
 	importPause   = 20 * time.Millisecond
@@ -229,6 +233,7 @@ func (e *Engine) importMore(ctx context.Context, c Call, id abide.SubjectID, in 
 	req := in.collect(id, p)
 	_, err := update(ctx, e, c, opImport, id, req.want, p, func(ch *change) (ImportOutcome, error) {
 		repeated = false
+		ch.answerLife = importLife
 		return ImportOutcome{}, e.importInto(ctx, ch, in, p)
 	})
 	return repeated && err == nil, err
@@ -251,21 +256,42 @@ func (e *Engine) importInto(ctx context.Context, ch *change, in *Import, p *Impo
 		}
 	}
 	for i := range p.Consents {
-		one := &p.Consents[i]
-		action, ok := consentActions[one.Action]
-		if !ok {
-			return invalid("bad_action", "this is no action of the ledger", "use give, indicate_no_objection, refuse, withdraw or object", string(one.Purpose))
-		}
-		w := ConsentWrite{Subject: ch.id, Purpose: one.Purpose, Action: one.Action, At: one.At, Grade: one.Grade, Terms: one.Terms,
-			Evidence: abide.Evidence{Source: one.Source, Note: "import " + in.ID}}
-		if w.Grade == "" {
-			w.Grade = abide.GradeUnknown
-		}
-		if _, err := ch.writeConsent(w, action, true); err != nil {
-			return named(err, abide.Category(one.Purpose))
+		if err := ch.importConsent(in, &p.Consents[i]); err != nil {
+			return named(err, abide.Category(p.Consents[i].Purpose))
 		}
 	}
 	return nil
+}
+
+// importConsent appends a consent from before, unless the ledger ends with that
+// very event already: another import of a file that says the same again.
+func (ch *change) importConsent(in *Import, one *ImportConsent) error {
+	action, ok := consentActions[one.Action]
+	if !ok {
+		return invalid("bad_action", "this is no action of the ledger", "use tell, give, indicate_no_objection, refuse, withdraw or object", "")
+	}
+	asked := in.Evidence[one.Purpose]
+	w := ConsentWrite{Purpose: one.Purpose, Action: one.Action, At: one.At, Grade: one.Grade, Terms: one.Terms,
+		Evidence: abide.Evidence{Wording: asked.Wording, Language: asked.Language, Separate: asked.Separate, Source: one.Source, Note: "import " + in.ID}}
+	if w.Terms == "" {
+		w.Terms = asked.Terms
+	}
+	if w.Grade == "" {
+		w.Grade = abide.GradeUnknown
+	}
+	if now := consent.Of(&ch.facts).Find(one.Purpose); !one.At.IsZero() && now.Last.Equal(one.At) && says(&now, action) {
+		return nil
+	}
+	_, err := ch.writeConsent(w, action, true)
+	return err
+}
+
+// says reports whether the state of a purpose is what the action makes it.
+func says(c *policy.Consent, action abide.ConsentAction) bool {
+	if action == abide.ConsentObjected {
+		return c.Objected
+	}
+	return string(c.State) == string(action)
 }
 
 // buildWith makes the subject, with what add puts in and the claims it takes,

@@ -281,11 +281,20 @@ type ImportPerson struct {
 // ImportConsent is a consent from before Abide, with how well it is evidenced.
 type ImportConsent struct {
 	Purpose abide.Purpose `json:"purpose"`
-	Action  string        `json:"action"` // give, indicate_no_objection, refuse, withdraw, object
+	Action  string        `json:"action"` // tell, give, indicate_no_objection, refuse, withdraw, object
 	At      time.Time     `json:"at,omitzero"`
 	Grade   abide.Grade   `json:"grade,omitempty"` // unknown unless said otherwise
-	Terms   string        `json:"terms,omitempty"` // digest of the terms the old wording is mapped to; those in force if empty
+	Terms   string        `json:"terms,omitempty"` // digest of the terms the old wording is mapped to; those of Import.Evidence if empty
 	Source  string        `json:"source,omitempty"`
+}
+
+// ImportEvidence is what all consents of an import to one purpose share: how
+// people were asked.
+type ImportEvidence struct {
+	Wording  string `json:"wording,omitempty"`  // the exact text shown
+	Language string `json:"language,omitempty"` // BCP 47
+	Separate bool   `json:"separate,omitempty"` // asked on its own, not bundled
+	Terms    string `json:"terms,omitempty"`    // digest of the terms that the wording is mapped to; those in force if empty
 }
 
 // Import is a batch of rows of one import.
@@ -296,6 +305,8 @@ type Import struct {
 	Service abide.Service  `json:"service"`
 	Source  string         `json:"source,omitempty"`
 	People  []ImportPerson `json:"people"`
+	// Evidence says, by purpose, how people were asked.
+	Evidence map[abide.Purpose]ImportEvidence `json:"evidence,omitempty"`
 }
 
 // ImportOutcome says what became of a row. Code is empty if it was taken in.
