@@ -239,7 +239,8 @@ func purposeState(s *subject, c *policy.Consent) PurposeState {
 	return p
 }
 
-// ledger opens all events of a subject, in order.
+// ledger opens all events of a subject, in order. One that is missing is an
+// error: without it the past would read as if nobody had said no.
 func (e *Engine) ledger(ctx context.Context, s *subject) ([]abide.ConsentEvent, error) {
 	events := []abide.ConsentEvent{}
 	for after := uint64(0); ; {
@@ -252,13 +253,25 @@ func (e *Engine) ledger(ctx context.Context, s *subject) ([]abide.ConsentEvent, 
 			if err != nil {
 				return nil, err
 			}
+			if rows[i].N != after+1 {
+				return nil, ledgerDamaged()
+			}
 			events = append(events, *ev)
 			after = rows[i].N
 		}
 		if len(rows) < 500 {
+			// More than the row knows of were written since it was loaded.
+			if after < s.row.ConsentN {
+				return nil, ledgerDamaged()
+			}
 			return events, nil
 		}
 	}
+}
+
+func ledgerDamaged() error {
+	return &abide.Error{Code: abide.CodeInternal, Detail: "ledger_damaged",
+		Message: "an event of the ledger of consent is missing from the store", Hint: "restore the store from its backup; run abide doctor"}
 }
 
 // PublicKey returns the key that verifies receipts and certificates without

@@ -108,7 +108,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.checkKeys(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := e.refresh(ctx); err != nil {
+	// With a policy that cannot be used nothing is permitted, but another can
+	// be published.
+	if _, err := e.refresh(ctx); err != nil && abide.ErrorDetail(err) != string(abide.DenyPolicyUnavailable) {
 		return nil, err
 	}
 	e.spool = newSpooler(e.store, e.node, e.clock, e.metrics)

@@ -107,6 +107,13 @@ func (e *Engine) refresh(ctx context.Context) (*inForce, error) {
 	return e.follow(ctx, ep)
 }
 
+// unusablePolicy tells a policy that is there and cannot be used from none.
+func unusablePolicy() error {
+	return &abide.Error{Code: abide.CodeUnavailable, Detail: string(abide.DenyPolicyUnavailable),
+		Message: "the policy in force cannot be read, was changed in the store or does not compile any more",
+		Hint:    "restore the store from its backup, or publish another policy; the server's log names the cause"}
+}
+
 // policyVersion returns a published policy, compiling it at most once however
 // many ask. A policy that does not compile any more is unavailable, which
 // denies.
@@ -127,7 +134,7 @@ func (e *Engine) policyVersion(ctx context.Context, version string) (*load.Resul
 	})
 	if err != nil {
 		e.log.Error("the policy in force cannot be used", "version", version, "error", err.Error())
-		return nil, noPolicy()
+		return nil, unusablePolicy()
 	}
 	return v.(*load.Result), nil
 }

@@ -87,7 +87,12 @@ func (e *Engine) loadOnce(ctx context.Context, id abide.SubjectID, want storage.
 		s.close()
 		return nil, err
 	}
-	s.facts.Kind, s.facts.Status = s.row.Kind, s.row.Status
+	if s.facts.Kind != s.row.Kind {
+		s.close()
+		return nil, &abide.Error{Code: abide.CodeInternal, Detail: "state_damaged",
+			Message: "the kind of a subject is not the one that was sealed: its row was changed", Hint: "restore the row from a backup; run abide doctor"}
+	}
+	s.facts.Status = s.row.Status
 	return s, nil
 }
 
