@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -31,6 +34,10 @@ type importFlags struct {
 	comma    string
 	rejects  string
 	progress string
+	wording  []string
+	terms    []string
+	language string
+	separate bool
 }
 
 func (m *Main) importCommand() *cobra.Command {
@@ -48,12 +55,14 @@ func (m *Main) importCommand() *cobra.Command {
   COLUMN=~obtained             when the data was obtained
   COLUMN=consent:marketing     yes, no, withdrawn, objected or indicated; empty is nothing
   COLUMN=consent_at:marketing  when
+  COLUMN=told_at:marketing     when they were given notice; an indication needs it
 
 Every row is taken in whole or not at all. Rows that do not fit go into the
 rejects file by line and code, never by value. An import that was interrupted
 goes on where it stopped when the same command is given again; no row is taken
 in twice. Consents from before are graded by --grade: the policy says which
-grade suffices for what.`,
+grade suffices for what. A consent is proved only with the wording that was
+shown (--wording); --separate says that each purpose was asked on its own.`,
 		Example: "  abide import customers.csv --data ./data --service shop \\\n    --map id=~reference --map country=~jurisdiction --map mail=person.email \\\n    --map news=consent:newsletter --map news_on=consent_at:newsletter --grade claimed",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return m.importCSV(cmd, &f, args[0]) },
@@ -67,6 +76,10 @@ grade suffices for what.`,
 	fl.StringVar(&f.comma, "separator", ",", "what separates the columns")
 	fl.StringVar(&f.rejects, "rejects", "", "file for the rows that do not fit (FILE.rejects.csv)")
 	fl.StringVar(&f.progress, "progress", "", "file that remembers how far the import has come (FILE.progress)")
+	fl.StringArrayVar(&f.wording, "wording", nil, "PURPOSE=FILE with the exact text people were shown; may be repeated")
+	fl.StringVar(&f.language, "language", "", "language of that text (BCP 47)")
+	fl.StringArrayVar(&f.terms, "terms", nil, "PURPOSE=DIGEST of the terms that the text is mapped to (those in force); may be repeated")
+	fl.BoolVar(&f.separate, "separate", false, "people were asked for each purpose on its own")
 	_ = cmd.MarkFlagRequired("map")
 	_ = cmd.MarkFlagRequired("service")
 	return cmd
@@ -76,11 +89,16 @@ grade suffices for what.`,
 // batches are under way: enough that their writes share syncs.
 const (
 	importBatch   = 250
-	importWorkers = 8
+	importWorkers = 4
+	importGC      = 40 // per cent of growth between collections
 )
 
 func (m *Main) importCSV(cmd *cobra.Command, f *importFlags, path string) error {
 	mapping, err := parseMapping(f.columns, abide.Grade(f.grade))
+	if err != nil {
+		return err
+	}
+	evidence, err := f.evidence(mapping)
 	if err != nil {
 		return err
 	}
@@ -95,7 +113,12 @@ func (m *Main) importCSV(cmd *cobra.Command, f *importFlags, path string) error 
 		return &abide.Error{Code: abide.CodeNotFound, Detail: "no_file", Message: "the CSV file cannot be opened", Hint: "check the name", Err: err}
 	}
 	defer func() { _ = src.Close() }()
-	id, size, err := importID(src, f)
+	for _, other := range []string{f.rejects, f.progress} {
+		if sameFile(path, other) {
+			return usage("the rejects file and the progress file must not be the CSV file itself")
+		}
+	}
+	id, size, err := importID(src, f, evidence)
 	if err != nil {
 		return err
 	}
@@ -104,12 +127,18 @@ func (m *Main) importCSV(cmd *cobra.Command, f *importFlags, path string) error 
 		return err
 	}
 	defer state.close()
+	if state.done.Rows > 0 {
+		fmt.Fprintf(m.Stderr, "abide: going on after line %d\n", state.done.Line)
+	}
 	rows, err := newRowReader(src, f.comma, mapping, state.done.Offset, state.done.Line)
 	if err != nil {
 		return err
 	}
+	// A million rows leave little behind but garbage: collect it early, so that
+	// an import runs beside whatever else the machine does.
+	defer debug.SetGCPercent(debug.SetGCPercent(importGC))
 	return m.with(cmd, &f.place, func(ctx context.Context, c *client.Client) error {
-		run := importRun{client: c, id: id, flags: f, rows: rows, state: state, bar: m.progressBar(size), started: m.Now()}
+		run := importRun{client: c, id: id, asked: evidence, flags: f, rows: rows, state: state, bar: m.progressBar(size), started: m.Now()}
 		if err := run.all(ctx); err != nil {
 			if errors.Is(err, context.Canceled) {
 				fmt.Fprintln(m.Stderr, "abide: interrupted; give the same command again to go on")
@@ -123,9 +152,13 @@ func (m *Main) importCSV(cmd *cobra.Command, f *importFlags, path string) error 
 
 // importID names an import by its file's content and its mapping, so that the
 // same command goes on and a changed file is another import.
-func importID(src io.ReadSeeker, f *importFlags) (string, int64, error) {
+func importID(src io.ReadSeeker, f *importFlags, evidence map[abide.Purpose]engine.ImportEvidence) (string, int64, error) {
+	asked, err := json.Marshal(evidence)
+	if err != nil {
+		return "", 0, err
+	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %q\n", f.columns, f.service, f.source, f.grade, f.comma)
+	fmt.Fprintf(h, "%q %q %q %q %q %s\n", f.columns, f.service, f.source, f.grade, f.comma, asked)
 	size, err := io.Copy(h, src)
 	if err != nil {
 		return "", 0, err
@@ -134,10 +167,62 @@ func importID(src io.ReadSeeker, f *importFlags) (string, int64, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), size, err
 }
 
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// evidence is how people were asked, by purpose.
+func (f *importFlags) evidence(m *mapping) (map[abide.Purpose]engine.ImportEvidence, error) {
+	of := map[abide.Purpose]engine.ImportEvidence{}
+	for _, c := range m.columns {
+		if c.what == "consent" || c.what == "told_at" {
+			of[abide.Purpose(c.name)] = engine.ImportEvidence{Separate: f.separate}
+		}
+	}
+	set := func(flag string, values []string, put func(*engine.ImportEvidence, string) error) error {
+		for _, v := range values {
+			purpose, value, ok := strings.Cut(v, "=")
+			e, mapped := of[abide.Purpose(purpose)]
+			if !ok || value == "" || !mapped {
+				return usage("--" + flag + " names a purpose that a column is mapped to, and what: PURPOSE=…")
+			}
+			if err := put(&e, value); err != nil {
+				return err
+			}
+			of[abide.Purpose(purpose)] = e
+		}
+		return nil
+	}
+	err := set("terms", f.terms, func(e *engine.ImportEvidence, v string) error { e.Terms = v; return nil })
+	if err != nil {
+		return nil, err
+	}
+	err = set("wording", f.wording, func(e *engine.ImportEvidence, path string) error {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return &abide.Error{Code: abide.CodeNotFound, Detail: "no_file", Message: "the file with the wording cannot be read", Hint: "check the name", Err: err}
+		}
+		e.Wording, e.Language = string(text), f.language
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for p, e := range of {
+		if m.grade == abide.GradeProved && e.Wording == "" {
+			return nil, usage("consents to " + string(p) + " are not proved without the wording that was shown; name it with --wording, or grade them as claimed")
+		}
+	}
+	return of, nil
+}
+
 // importRun is one run of an import.
 type importRun struct {
 	client  *client.Client
 	id      string
+	asked   map[abide.Purpose]engine.ImportEvidence
 	flags   *importFlags
 	rows    *rowReader
 	state   *importState
@@ -146,12 +231,15 @@ type importRun struct {
 }
 
 // all sends batches side by side and records the prefix that is done. A batch
-// is recorded after every batch before it, so what is recorded has no gap.
+// is recorded after every batch before it, so what is recorded has no gap. One
+// with a person of a batch under way is sent after that batch, so that the rows
+// of a person take effect in their order.
 func (r *importRun) all(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, importWorkers)
 	previous := make(chan struct{})
 	close(previous)
+	latest := map[string]chan struct{}{} // by reference: the last batch that has it, while under way
 	var readErr error
 	for {
 		batch, err := r.rows.next(importBatch)
@@ -169,6 +257,19 @@ func (r *importRun) all(ctx context.Context) error {
 		}
 		before, mine := previous, make(chan struct{})
 		previous = mine
+		for _, p := range batch.people {
+			if other := latest[p.Reference]; other != nil && other != mine {
+				select {
+				case <-other:
+				case <-ctx.Done():
+					return errors.Join(g.Wait(), ctx.Err())
+				}
+			}
+			latest[p.Reference] = mine
+		}
+		if len(latest) > 4*importBatch*importWorkers {
+			maps.DeleteFunc(latest, func(_ string, c chan struct{}) bool { return isClosed(c) })
+		}
 		g.Go(func() error {
 			defer func() { <-slots }()
 			rejects, repeated, err := r.send(ctx, batch)
@@ -194,21 +295,27 @@ func (r *importRun) all(ctx context.Context) error {
 	return readErr
 }
 
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // send hands in one batch and returns the rows that did not fit.
 func (r *importRun) send(ctx context.Context, b rowBatch) ([]reject, int64, error) {
 	rejects := b.rejects
 	if len(b.people) == 0 {
 		return rejects, 0, nil
 	}
-	var out struct {
-		Outcomes []engine.ImportOutcome `json:"outcomes"`
-	}
-	in := engine.Import{ID: r.id, Service: abide.Service(r.flags.service), Source: r.flags.source, People: b.people}
-	if err := r.sendAgain(ctx, in, &out); err != nil {
+	outcomes, err := r.sendPeople(ctx, b.people)
+	if err != nil {
 		return nil, 0, err
 	}
 	var repeated int64
-	for _, o := range out.Outcomes {
+	for _, o := range outcomes {
 		if o.Code != "" {
 			rejects = append(rejects, reject{o.Row, o.Code, o.Field})
 		}
@@ -220,18 +327,55 @@ func (r *importRun) send(ctx context.Context, b rowBatch) ([]reject, int64, erro
 	return rejects, repeated, nil
 }
 
-// sendAgain repeats a batch while the server is not available: rows are taken
-// in once, however often they are sent.
+// sendPeople hands in people, in two parts if they are too much for one
+// request.
+func (r *importRun) sendPeople(ctx context.Context, people []engine.ImportPerson) ([]engine.ImportOutcome, error) {
+	var out struct {
+		Outcomes []engine.ImportOutcome `json:"outcomes"`
+	}
+	in := engine.Import{ID: r.id, Service: abide.Service(r.flags.service), Source: r.flags.source, Evidence: r.asked, People: people}
+	err := r.sendAgain(ctx, in, &out)
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Status != http.StatusRequestEntityTooLarge {
+		return out.Outcomes, err
+	}
+	if len(people) == 1 {
+		return []engine.ImportOutcome{{Row: people[0].Row, Code: "row_too_long"}}, nil
+	}
+	first, err := r.sendPeople(ctx, people[:len(people)/2])
+	if err != nil {
+		return nil, err
+	}
+	second, err := r.sendPeople(ctx, people[len(people)/2:])
+	return append(first, second...), err
+}
+
+// sendAgain repeats a batch while the server is not reached, not available or
+// asks to be spared: rows are taken in once, however often they are sent.
 func (r *importRun) sendAgain(ctx context.Context, in engine.Import, out any) error {
-	var err error
-	for range 5 {
-		err = r.client.Do(ctx, http.MethodPost, "/v1/imports", in, out)
-		var refused *client.Error
-		if err == nil || !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable {
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
+		err := r.client.Do(ctx, http.MethodPost, "/v1/imports", in, out)
+		if err == nil || !passing(err) || pause > 15*time.Second {
 			return err
 		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
 	}
-	return err
+}
+
+// passing reports whether what failed may succeed later.
+func passing(err error) bool {
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		return refused.Status == http.StatusServiceUnavailable || refused.Status == http.StatusTooManyRequests
+	}
+	var network *url.Error
+	return errors.As(err, &network) && !errors.Is(err, context.Canceled)
 }
 
 func (r *importRun) finish(m *Main) error {
@@ -241,106 +385,24 @@ func (r *importRun) finish(m *Main) error {
 		return err
 	}
 	taken := d.Rows - d.Rejected
+	var failed error
+	if d.Rejected > 0 {
+		failed = quiet{exitFailed}
+	}
 	if r.flags.place.json {
-		return printJSON(m.Stdout, map[string]any{"rows": d.Rows, "taken_in": taken, "rejected": d.Rejected, "rejects": r.flags.rejects})
+		err := printJSON(m.Stdout, map[string]any{"rows": d.Rows, "taken_in": taken, "rejected": d.Rejected, "repeated": d.Repeated, "rejects": r.flags.rejects})
+		return errors.Join(err, failed)
 	}
 	fmt.Fprintf(m.Stdout, "%d rows, %d taken in, %d rejected", d.Rows, taken, d.Rejected)
+	if d.Repeated > 0 {
+		fmt.Fprintf(m.Stdout, ", %d of them before", d.Repeated)
+	}
 	if s := m.Now().Sub(r.started).Seconds(); s > 0 {
 		fmt.Fprintf(m.Stdout, ", %.0f rows/s", float64(r.rows.count)/s)
 	}
 	fmt.Fprintln(m.Stdout)
-	if d.Rejected > 0 {
+	if failed != nil {
 		fmt.Fprintf(m.Stdout, "rows that do not fit: %s\n", r.flags.rejects)
-		return quiet{exitFailed}
 	}
-	return nil
+	return failed
 }
-
-// progressRecord is what an interrupted import goes on from.
-type progressRecord struct {
-	ID       string `json:"id"`
-	Offset   int64  `json:"offset"` // bytes of the file that are done
-	Line     int64  `json:"line"`
-	Rows     int64  `json:"rows"`
-	Rejected int64  `json:"rejected"`
-	Rejects  int64  `json:"rejects"` // bytes of the rejects file that belong to them
-}
-
-// importState is the progress file and the rejects file of an import.
-type importState struct {
-	path    string
-	done    progressRecord
-	rejects *os.File
-}
-
-// openProgress goes on with the import of this id, or begins a new one.
-func openProgress(path, rejectsPath, id string) (*importState, error) {
-	s := &importState{path: path, done: progressRecord{ID: id}}
-	if raw, err := os.ReadFile(path); err == nil {
-		var was progressRecord
-		if json.Unmarshal(raw, &was) == nil && was.ID == id {
-			s.done = was
-		}
-	}
-	f, err := os.OpenFile(rejectsPath, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, notWritable(err)
-	}
-	s.rejects = f
-	// What was written after the last record is written again.
-	if err := f.Truncate(s.done.Rejects); err != nil {
-		return nil, err
-	}
-	if _, err := f.Seek(s.done.Rejects, io.SeekStart); err != nil {
-		return nil, err
-	}
-	if s.done.Rejects == 0 {
-		n, err := io.WriteString(f, "line,code,field\n")
-		if err != nil {
-			return nil, err
-		}
-		s.done.Rejects = int64(n)
-	}
-	return s, nil
-}
-
-// record makes a batch part of what is done: rejects first, then the progress
-// file, replaced whole. A crash between the two writes the rejects again.
-func (s *importState) record(b rowBatch, rejects []reject, _ int64) error {
-	var text strings.Builder
-	for _, r := range rejects {
-		fmt.Fprintf(&text, "%d,%s,%s\n", r.line, r.code, r.field)
-	}
-	if _, err := io.WriteString(s.rejects, text.String()); err != nil {
-		return err
-	}
-	s.done.Offset, s.done.Line = b.offset, b.line
-	s.done.Rows += b.rows
-	s.done.Rejected += int64(len(rejects))
-	s.done.Rejects += int64(text.Len())
-	raw, err := json.Marshal(s.done)
-	if err != nil {
-		return err
-	}
-	tmp := s.path + ".new"
-	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, s.path)
-}
-
-// finished forgets the progress of an import that is done, and the rejects
-// file if nothing is in it.
-func (s *importState) finished() error {
-	if s.done.Rejected == 0 {
-		if err := os.Remove(s.rejects.Name()); err != nil {
-			return err
-		}
-	}
-	if err := os.Remove(s.path); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	return nil
-}
-
-func (s *importState) close() { _ = s.rejects.Close() }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +23,7 @@ type mapping struct {
 
 type mappedColumn struct {
 	column string
-	what   string // ~reference, ~jurisdiction, ~birth_date, ~obtained, consent, consent_at, or "" for an item
+	what   string // ~reference, ~jurisdiction, ~birth_date, ~obtained, consent, consent_at, told_at, or "" for an item
 	name   string // category or purpose
 	index  int
 }
@@ -46,19 +45,28 @@ func parseMapping(flags []string, grade abide.Grade) (*mapping, error) {
 		case what == "~reference", what == "~jurisdiction", what == "~birth_date", what == "~obtained":
 			c.what = what
 			reference = reference || what == "~reference"
-		case strings.HasPrefix(what, "consent:"), strings.HasPrefix(what, "consent_at:"):
+		case strings.HasPrefix(what, "consent:"), strings.HasPrefix(what, "consent_at:"), strings.HasPrefix(what, "told_at:"):
 			c.what, c.name, _ = strings.Cut(what, ":")
 		case strings.Contains(what, "."):
 			c.name = what
 		default:
-			return nil, usage("a --map names a category such as person.email, ~reference, ~jurisdiction, ~birth_date, ~obtained, consent:PURPOSE or consent_at:PURPOSE")
+			return nil, usage("a --map names a category such as person.email, ~reference, ~jurisdiction, ~birth_date, ~obtained, consent:PURPOSE, consent_at:PURPOSE or told_at:PURPOSE")
 		}
 		m.columns = append(m.columns, c)
 	}
 	if !reference {
 		return nil, usage("no column is mapped to ~reference; without it an import cannot go on after a crash")
 	}
+	for _, c := range m.columns {
+		if c.what == "consent_at" && !m.has("consent", c.name) {
+			return nil, usage("consent_at:" + c.name + " says when, but no column is mapped to consent:" + c.name)
+		}
+	}
 	return m, nil
+}
+
+func (m *mapping) has(what, name string) bool {
+	return slices.ContainsFunc(m.columns, func(c mappedColumn) bool { return c.what == what && c.name == name })
 }
 
 // bind finds the mapped columns in the header.
@@ -67,6 +75,9 @@ func (m *mapping) bind(header []string) error {
 		at := slices.Index(header, m.columns[i].column)
 		if at < 0 {
 			return usage("the file has no column named " + m.columns[i].column)
+		}
+		if slices.Contains(header[at+1:], m.columns[i].column) {
+			return usage("the file has more than one column named " + m.columns[i].column)
 		}
 		m.columns[i].index = at
 	}
@@ -97,88 +108,77 @@ func (b rowBatch) empty() bool { return b.rows == 0 }
 // rowReader reads rows as people, from an offset that a progress file
 // remembers.
 type rowReader struct {
-	csv     *csv.Reader
+	file    *csvFile
 	mapping *mapping
 	width   int
-	base    int64 // offset of the csv reader's beginning
-	lines   int64 // lines before it
 	count   int64
 }
 
 func newRowReader(src io.ReadSeeker, comma string, m *mapping, offset, line int64) (*rowReader, error) {
 	sep, n := utf8.DecodeRuneInString(comma)
-	if n == 0 || n != len(comma) {
-		return nil, usage("the separator is one character")
+	if n == 0 || n != len(comma) || sep == utf8.RuneError || strings.ContainsRune("\"\r\n", sep) {
+		return nil, usage("the separator is one character, and no quote or line end")
 	}
-	head := csv.NewReader(src)
-	head.Comma = sep
-	header, err := head.Read()
-	if err != nil {
-		return nil, usage("the file has no header line")
-	}
-	header[0] = strings.TrimPrefix(header[0], "\ufeff")
-	if err := m.bind(header); err != nil {
+	f := &csvFile{src: src, comma: sep}
+	if err := f.begin(); err != nil {
 		return nil, err
 	}
-	if offset == 0 {
-		offset = head.InputOffset()
-		last, _ := head.FieldPos(len(header) - 1)
-		line = int64(last)
+	header, err := f.next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, usage("the file is empty; its first line names the columns")
+	case err != nil:
+		return nil, err
+	case header.code != "":
+		return nil, usage("the first line of the file cannot be read as CSV (" + header.code + ")")
 	}
-	if _, err := src.Seek(offset, io.SeekStart); err != nil {
+	if err := m.bind(header.fields); err != nil {
 		return nil, err
 	}
-	r := &rowReader{csv: csv.NewReader(src), mapping: m, width: len(header), base: offset, lines: line}
-	r.csv.Comma = sep
-	r.csv.FieldsPerRecord = -1
-	r.csv.ReuseRecord = true
-	return r, nil
+	if offset > 0 {
+		if _, err := src.Seek(offset, io.SeekStart); err != nil {
+			return nil, err
+		}
+		f = &csvFile{src: src, comma: sep, offset: offset, line: line}
+	}
+	return &rowReader{file: f, mapping: m, width: len(header.fields)}, nil
 }
+
+// batchBytes is how much of the file goes into one batch at most, but for its
+// last row: a request has an upper limit.
+const batchBytes = 128 << 10
 
 // next reads up to n rows. At the end it returns what is left and io.EOF.
 func (r *rowReader) next(n int) (rowBatch, error) {
 	var b rowBatch
-	for b.rows < int64(n) {
-		record, err := r.csv.Read()
-		if errors.Is(err, io.EOF) {
-			return b, io.EOF
-		}
-		var bad *csv.ParseError
-		switch {
-		case errors.As(err, &bad):
-			b.rejects = append(b.rejects, reject{r.lines + int64(bad.StartLine), "bad_csv", ""})
-			b.line = r.lines + int64(bad.Line)
-		case err != nil:
+	from := r.file.offset
+	for b.rows < int64(n) && r.file.offset-from < batchBytes {
+		row, err := r.file.next()
+		if err != nil {
 			return b, err
-		default:
-			line, _ := r.csv.FieldPos(0)
-			r.row(&b, record, r.lines+int64(line))
-			b.line = r.lines + r.lastLine(record)
 		}
+		r.row(&b, row)
 		b.rows++
 		r.count++
-		b.offset = r.base + r.csv.InputOffset()
+		b.offset, b.line = r.file.offset, r.file.line
 	}
 	return b, nil
 }
 
-// lastLine is the line on which the record ends, as the reader counts.
-func (r *rowReader) lastLine(record []string) int64 {
-	line, _ := r.csv.FieldPos(len(record) - 1)
-	return int64(line + strings.Count(record[len(record)-1], "\n"))
-}
-
-func (r *rowReader) row(b *rowBatch, record []string, line int64) {
-	if len(record) != r.width {
-		b.rejects = append(b.rejects, reject{line, "wrong_number_of_columns", ""})
+func (r *rowReader) row(b *rowBatch, row csvRow) {
+	if row.code == "" && len(row.fields) != r.width {
+		row.code = "wrong_number_of_columns"
+	}
+	if row.code != "" {
+		b.rejects = append(b.rejects, reject{row.line, row.code, ""})
 		return
 	}
-	p, code, field := r.mapping.person(record)
+	p, code, field := r.mapping.person(row.fields)
 	if code != "" {
-		b.rejects = append(b.rejects, reject{line, code, field})
+		b.rejects = append(b.rejects, reject{row.line, code, field})
 		return
 	}
-	p.Row = line
+	p.Row = row.line
 	b.people = append(b.people, p)
 }
 
@@ -186,6 +186,7 @@ func (r *rowReader) row(b *rowBatch, record []string, line int64) {
 func (m *mapping) person(record []string) (p engine.ImportPerson, code, field string) {
 	p.Items = map[abide.Category]json.RawMessage{}
 	at := map[string]time.Time{}
+	var told []engine.ImportConsent
 	for _, c := range m.columns {
 		v := strings.TrimSpace(record[c.index])
 		if v == "" {
@@ -217,6 +218,12 @@ func (m *mapping) person(record []string) (p engine.ImportPerson, code, field st
 			if at[c.name], err = parseTime(v); err != nil {
 				return p, "bad_time", c.column
 			}
+		case "told_at":
+			when, err := parseTime(v)
+			if err != nil {
+				return p, "bad_time", c.column
+			}
+			told = append(told, engine.ImportConsent{Purpose: abide.Purpose(c.name), Action: "tell", At: when, Grade: m.grade, Source: c.column})
 		default:
 			p.Items[abide.Category(c.name)] = itemValue(p.Items[abide.Category(c.name)], v)
 		}
@@ -227,6 +234,7 @@ func (m *mapping) person(record []string) (p engine.ImportPerson, code, field st
 	for i := range p.Consents {
 		p.Consents[i].At = at[string(p.Consents[i].Purpose)]
 	}
+	p.Consents = append(told, p.Consents...) // an indication needs the notice before it
 	return p, "", ""
 }
 
