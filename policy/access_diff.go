@@ -7,14 +7,14 @@ import (
 	abide "github.com/abide-privacy/abide"
 )
 
-// What follows is what comparing two policies needs to know of each without
-// asking for a decision on every person there could be.
-
 // PlaceClass tells places apart as far as decisions for one purpose do: two
 // places of one class are treated alike. Classes of one policy and purpose can
 // be compared with ==.
+//
+// It is part of what comparing two policies needs to know of each without
+// asking for a decision on every person there could be.
 type PlaceClass struct {
-	variants uint64
+	variants string // numbers of the variants of each purpose asked, two bytes each
 	ages     ages
 	known    bool
 }
@@ -36,53 +36,98 @@ func (p *Policy) PlaceNames() []abide.Place {
 	return out
 }
 
+// eachAround visits a purpose, those it stands within, and the same purposes in
+// documents that prevail.
+func (pu *Purpose) eachAround(visit func(*Purpose)) {
+	with := func(w *Purpose) {
+		visit(w)
+		if w.prevailing != nil {
+			visit(w.prevailing)
+		}
+	}
+	with(pu)
+	for w := pu.within; w != nil; w = w.within {
+		with(w)
+	}
+	if pu.prevailing != nil {
+		for w := pu.prevailing.within; w != nil; w = w.within {
+			with(w)
+		}
+	}
+}
+
+// Around lists a purpose and those it stands within in any document, each once
+// and as the document has them that yields.
+func (p *Policy) Around(pu *Purpose) []*Purpose {
+	var out []*Purpose
+	pu.eachAround(func(w *Purpose) {
+		if o := p.purposes[w.id]; !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	})
+	return out
+}
+
 // PlaceClasses returns the class of each place as a residence, for a purpose,
 // those it stands within, and the same purposes in documents that prevail.
 func (p *Policy) PlaceClasses(pu *Purpose, places []abide.Place) []PlaceClass {
 	out := make([]PlaceClass, len(places))
-	var chain []*Purpose
-	for w := pu; w != nil; w = w.within {
-		chain = append(chain, w)
-		if w.prevailing != nil {
-			chain = append(chain, w.prevailing)
-		}
-	}
+	var numbers []byte
 	for i, place := range places {
 		id, known := p.places.id(place)
-		c := PlaceClass{known: known, ages: p.ages[id]}
-		for _, w := range chain {
+		numbers = numbers[:0]
+		pu.eachAround(func(w *Purpose) {
 			if w.byPlace != nil {
-				c.variants = c.variants*0x9E3779B97F4A7C15 + uint64(w.byPlace[id]) + 1
+				numbers = append(numbers, byte(w.byPlace[id]), byte(w.byPlace[id]>>8))
 			}
-		}
-		out[i] = c
+		})
+		out[i] = PlaceClass{variants: string(numbers), known: known, ages: p.ages[id]}
 	}
 	return out
+}
+
+// PlaceTables stands for all that tells places apart for a purpose. Purposes of
+// one policy whose PlaceTables are equal have equal PlaceClasses, and look at
+// whereabouts alike. It can be compared with ==.
+type PlaceTables struct {
+	tables      [6]*uint16
+	whereabouts bool
+}
+
+// PlaceTables is false for a purpose with more tables than can be compared.
+func (p *Policy) PlaceTables(pu *Purpose) (PlaceTables, bool) {
+	t := PlaceTables{whereabouts: p.LooksAtWhereabouts(pu)}
+	n := 0
+	pu.eachAround(func(w *Purpose) {
+		if w.byPlace == nil {
+			return
+		}
+		if n < len(t.tables) {
+			t.tables[n] = &w.byPlace[0]
+		}
+		n++
+	})
+	return t, n <= len(t.tables)
 }
 
 // LooksAtWhereabouts reports whether the law of where a person is counts for a
 // purpose, or one it stands within.
 func (p *Policy) LooksAtWhereabouts(pu *Purpose) bool {
-	for w := pu; w != nil; w = w.within {
-		if w.law.whereabouts || w.prevailing != nil && w.prevailing.law.whereabouts {
-			return true
-		}
-	}
-	return false
+	looks := false
+	pu.eachAround(func(w *Purpose) { looks = looks || w.law.whereabouts })
+	return looks
 }
 
 // TellsChannelsApart reports whether the law of some place asks for something
 // else on one channel than on another, for a purpose or one it stands within.
 func (p *Policy) TellsChannelsApart(pu *Purpose) bool {
-	apart := func(u *Purpose) bool {
-		return u != nil && slices.ContainsFunc(u.variants, func(v variant) bool { return len(v.asks.channels) > 0 })
-	}
-	for w := pu; w != nil; w = w.within {
-		if apart(w) || apart(w.prevailing) {
-			return true
+	apart := false
+	pu.eachAround(func(w *Purpose) {
+		for i := range w.variants {
+			apart = apart || len(w.variants[i].asks.channels) > 0
 		}
-	}
-	return false
+	})
+	return apart
 }
 
 // AgeLimits lists the ages at which something changes somewhere, ascending.
@@ -95,12 +140,10 @@ func (p *Policy) AgeLimits() []int {
 	return slices.Compact(out)
 }
 
-// TermsDigest is the digest of Terms, worked out beforehand.
-func (p *Policy) TermsDigest(purpose abide.Purpose, f *Facts, at time.Time) (string, bool) {
-	pu, ok := p.Purpose(purpose)
-	if !ok || f == nil {
-		return "", false
-	}
+// TermsDigest is the digest of the terms that a person would agree to for this
+// purpose of this policy, worked out beforehand (see Terms). It is false for a
+// place that does not exist.
+func (p *Policy) TermsDigest(pu *Purpose, f *Facts, at time.Time) (string, bool) {
 	v, known := p.variantFor(p.bindingPurpose(pu, f, at), f)
 	return v.digest, known
 }

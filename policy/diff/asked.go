@@ -38,8 +38,8 @@ type TermsChange struct {
 }
 
 // Empty reports whether nothing is gained or lost.
-func (t *TermsChange) Empty() bool {
-	return len(t.Uses)+len(t.Contacts)+len(t.ChosenBy)+len(t.Recipients)+len(t.Offers)+len(t.Topics)+len(t.Keep)+len(t.AtMost) == 0
+func (c *TermsChange) Empty() bool {
+	return len(c.Uses)+len(c.Contacts)+len(c.ChosenBy)+len(c.Recipients)+len(c.Offers)+len(c.Topics)+len(c.Keep)+len(c.AtMost) == 0
 }
 
 // gainedTerms lists what to has and from has not.
@@ -95,51 +95,60 @@ func gainedOffers(from, to policy.Terms) []policy.TermsOffer {
 }
 
 // asked compares terms regime by regime.
-func (g *grid) asked(old, new shape, before, after *probe) []Asked {
+func (g *grid) asked(old, new *shape, before, after *probe) []Asked {
 	if after.purpose == nil {
 		return nil
 	}
 	var out []Asked
-	var where []bits
+	var where []bitset
 	for r, place := range g.regimes {
-		a := Asked{Purpose: g.purpose, Accepted: g.accepted}
+		oldDigest, had := before.termsAt(place)
+		newDigest, has := after.termsAt(place)
 		asks := g.asks(new, r)
-		a.First = asks && !g.asks(old, r)
-		before.facts.Residence, before.facts.Whereabouts = place.Residence, place.Whereabouts
-		after.facts.Residence, after.facts.Whereabouts = place.Residence, place.Whereabouts
-		was, had := before.policy.Terms(g.purpose, &before.facts, noon)
-		is, has := after.policy.Terms(g.purpose, &after.facts, noon)
-		before.digested, after.digested = false, false
-		if !has || had && !a.First && sameTerms(before, after) {
+		first := asks && !g.asks(old, r)
+		switch {
+		case !has, had && !first && oldDigest == newDigest:
 			continue
+		case before.purpose == nil && !first:
+			continue // a new purpose that asks nobody: its change says all
 		}
+		a := Asked{Purpose: g.purpose, Accepted: g.accepted, New: newDigest, First: first}
+		var was policy.Terms
 		if had {
-			a.Old, _ = before.policy.TermsDigest(g.purpose, &before.facts, noon)
+			a.Old = oldDigest
+			was, _ = before.policy.Terms(g.purpose, &before.facts, noon)
 		}
-		a.New, _ = after.policy.TermsDigest(g.purpose, &after.facts, noon)
+		is, _ := after.policy.Terms(g.purpose, &after.facts, noon)
 		a.Wider, a.Narrow = gainedTerms(was, is), gainedTerms(is, was)
 		if asks && !a.First && a.Old != "" {
 			a.Again = !a.Wider.Empty()
 			a.Denied = g.denied(new, after, place, r, a.Old)
 		}
-		if before.purpose == nil && !a.First {
-			continue // a new purpose that asks nobody: its change says all
-		}
 		i := slices.IndexFunc(out, func(b Asked) bool { return b.alike(a) })
 		if i < 0 {
 			i = len(out)
-			out, where = append(out, a), append(where, nil)
+			out, where = append(out, a), append(where, bitset(nil).cleared(len(g.classes)))
 		}
-		for p, class := range g.places {
+		for p, class := range g.classes {
 			if class.regime == r {
 				where[i].set(p)
 			}
 		}
 	}
 	for i := range out {
-		out[i].Places = joinPlaces(g.places, where[i])
+		out[i].Places = g.join(where[i])
 	}
 	return out
+}
+
+// termsAt is the digest of the terms at a place, false if there are none.
+func (pr *probe) termsAt(pl Place) (string, bool) {
+	pr.facts.Residence, pr.facts.Whereabouts = pl.Residence, pl.Whereabouts
+	pr.elsewise = true
+	if pr.purpose == nil {
+		return "", false
+	}
+	return pr.policy.TermsDigest(pr.purpose, &pr.facts, noon)
 }
 
 // alike tells whether the same terms become the same terms, with the same
@@ -148,49 +157,39 @@ func (a Asked) alike(b Asked) bool {
 	return a.Old == b.Old && a.New == b.New && a.Again == b.Again && a.First == b.First && slices.Equal(a.Denied, b.Denied)
 }
 
-func sameTerms(before, after *probe) bool {
-	x, _ := before.policy.TermsDigest(before.purpose.Name, &before.facts, noon)
-	y, _ := after.policy.TermsDigest(after.purpose.Name, &after.facts, noon)
-	return x == y
-}
-
 // asks reports whether anything wants a person's word under a regime.
-func (g *grid) asks(sh shape, r int) bool {
-	nr := len(g.regimes)
-	nothing := slices.Index(g.standings, Standing{Said: SaidNothing})
-	best := slices.Index(g.standings, inOrder)
+func (g *grid) asks(sh *shape, r int) bool {
 	for k := range g.strands {
-		if sh.standing[(k*len(g.standings)+best)*nr+r] && !sh.standing[(k*len(g.standings)+nothing)*nr+r] {
+		said := sh.standing.row(k*len(g.regimes) + r)
+		if said.has(best) && !said.has(nothing) {
 			return true
 		}
 	}
 	return false
 }
 
+var (
+	nothing = slices.Index(ownStandings, Standing{Said: SaidNothing})
+	best    = slices.Index(ownStandings, inOrder)
+)
+
 // denied lists what an old agreement does not cover.
-func (g *grid) denied(new shape, after *probe, place Place, r int, digest string) []What {
+func (g *grid) denied(new *shape, after *probe, place Place, r int, digest string) []What {
 	var out []What
-	for i, w := range g.whats {
-		if w.Kind != abide.Person || !new.what[i*len(g.regimes)+r] {
-			continue
-		}
-		if !after.permitsTo(w, place, digest) {
-			out = append(out, w)
+	for i := range g.whats {
+		w := &g.whats[i]
+		if w.Kind == abide.Person && new.what.row(r).has(i) && !after.permitsTo(w, place, digest) {
+			out = append(out, *w)
 		}
 	}
 	return out
 }
 
 // permitsTo decides for a grown-up who agreed, on its own, to other terms.
-func (pr *probe) permitsTo(w What, pl Place, digest string) bool {
+func (pr *probe) permitsTo(w *What, pl Place, digest string) bool {
 	pr.at(pl)
-	for i, name := range pr.chain {
-		d := pr.digests[i]
-		if i == 0 {
-			d = digest
-		}
-		pr.facts.Consents[i] = consent(name, inOrder, d)
-	}
+	pr.agreed(digest)
+	pr.say(inOrder)
 	pr.age(grownUp)
 	return pr.decide(w)
 }

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	abide "github.com/abide-privacy/abide"
-	"github.com/abide-privacy/abide/policy"
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
@@ -34,8 +33,6 @@ func BenchmarkDiff10000(b *testing.B) {
 }
 
 var benchmarked *Difference
-
-var _ = policy.Options{}
 
 func withNever(set *rule.Set) *rule.Set {
 	set.Nevers = append(set.Nevers, &rule.Never{At: set.Groups[0].At, Name: "n", What: []rule.Ref{{Name: "person.c7"}}, Acts: []abide.Act{abide.ActRead, abide.ActUse}})

@@ -63,8 +63,18 @@ func few[T any](t *rapid.T, label string, from []T, n int) []T {
 func (s *Space) allStandings(purpose abide.Purpose, old, new *policy.Policy) []Standing {
 	out := Standings("")
 	for _, q := range s.Purposes {
-		if q != purpose && (slices.Contains(s.chainOf(old, purpose), q) || slices.Contains(s.chainOf(new, purpose), q)) {
+		if q != purpose && (slices.Contains(around(old, purpose), q) || slices.Contains(around(new, purpose), q)) {
 			out = append(out, Standings(q)...)
+		}
+	}
+	return out
+}
+
+func around(p *policy.Policy, name abide.Purpose) []abide.Purpose {
+	var out []abide.Purpose
+	if pu, ok := p.Purpose(name); ok {
+		for _, q := range p.Around(pu) {
+			out = append(out, q.Name)
 		}
 	}
 	return out
@@ -80,7 +90,7 @@ func (b *brute) each(old, new *policy.Policy, visit func(pt Point, was, is bool)
 				for _, st := range b.standings(purpose) {
 					for _, a := range b.Ages {
 						for _, w := range whats {
-							visit(Point{purpose, accepted, w, pl, st, a}, before.permits(w, pl, st, a), after.permits(w, pl, st, a))
+							visit(Point{purpose, accepted, w, pl, st, a}, before.permits(&w, pl, st, a), after.permits(&w, pl, st, a))
 						}
 					}
 				}

@@ -8,55 +8,64 @@ import (
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
-// coverIndex knows, for each purpose, what could be permitted at all under one
-// of two policies. Everything else both deny as not covered.
-type coverIndex struct {
-	uses, contacts, chosen map[abide.Purpose][]abide.Category
-	gets                   map[abide.Purpose][]What // disclosures
-	serves                 map[abide.Purpose][]abide.Service
-	topics                 map[abide.Purpose][]abide.Topic
-	channels               map[abide.Purpose][]abide.Channel
+// cover is what a purpose could be permitted at all under one of two policies.
+// Everything else both deny as not covered.
+type cover struct {
+	uses, contacts, chosen []abide.Category
+	gets                   []What // disclosures
+	serves                 []abide.Service
+	topics                 []abide.Topic
+	channels               []abide.Channel
 }
 
-func newCoverIndex(policies ...*policy.Policy) *coverIndex {
-	ix := &coverIndex{uses: map[abide.Purpose][]abide.Category{}, contacts: map[abide.Purpose][]abide.Category{},
-		chosen: map[abide.Purpose][]abide.Category{}, gets: map[abide.Purpose][]What{}, serves: map[abide.Purpose][]abide.Service{},
-		topics: map[abide.Purpose][]abide.Topic{}, channels: map[abide.Purpose][]abide.Channel{}}
+type coverIndex map[abide.Purpose]*cover
+
+func (ix coverIndex) of(name abide.Purpose) *cover {
+	c, ok := ix[name]
+	if !ok {
+		c = &cover{}
+		ix[name] = c
+	}
+	return c
+}
+
+func newCoverIndex(policies ...*policy.Policy) coverIndex {
+	ix := coverIndex{}
 	for _, p := range policies {
 		groups := map[string][]abide.Category{}
 		for _, c := range p.Categories() {
 			groups[c.Group] = append(groups[c.Group], c.Name)
 		}
 		for _, r := range p.Set().Purposes {
-			ix.uses[r.Name] = union(ix.uses[r.Name], expand(r.Uses, groups))
-			ix.contacts[r.Name] = union(ix.contacts[r.Name], expand(r.Contacts, groups))
-			ix.chosen[r.Name] = union(ix.chosen[r.Name], expand(r.ChosenBy, groups))
+			c := ix.of(r.Name)
+			c.uses = union(c.uses, expand(r.Uses, groups))
+			c.contacts = union(c.contacts, expand(r.Contacts, groups))
+			c.chosen = union(c.chosen, expand(r.ChosenBy, groups))
 			for _, t := range r.Topics {
-				ix.topics[r.Name] = union(ix.topics[r.Name], []abide.Topic{abide.Topic(t.Name)})
+				c.topics = add(c.topics, abide.Topic(t.Name))
 			}
-			ix.channels[r.Name] = union(ix.channels[r.Name], channels)
-			for _, c := range r.Channels {
-				ix.channels[r.Name] = union(ix.channels[r.Name], []abide.Channel{abide.Channel(c.Name)})
+			c.channels = union(c.channels, channels)
+			for _, ch := range r.Channels {
+				c.channels = add(c.channels, abide.Channel(ch.Name))
 			}
 		}
 		ix.addRecipients(p)
 		for _, v := range p.Services() {
 			for _, name := range v.Serves {
-				ix.serves[name] = union(ix.serves[name], []abide.Service{v.Name})
+				c := ix.of(name)
+				c.serves = add(c.serves, v.Name)
 			}
 		}
 	}
 	return ix
 }
 
-func (ix *coverIndex) addRecipients(p *policy.Policy) {
+func (ix coverIndex) addRecipients(p *policy.Policy) {
 	for _, r := range p.Recipients() {
 		for purpose, cats := range r.Gets {
-			for _, c := range cats {
-				w := What{Act: abide.ActDisclose, Category: c, Recipient: r.Name}
-				if !slices.Contains(ix.gets[purpose], w) {
-					ix.gets[purpose] = append(ix.gets[purpose], w)
-				}
+			c := ix.of(purpose)
+			for _, cat := range cats {
+				c.gets = add(c.gets, What{Act: abide.ActDisclose, Category: cat, Recipient: r.Name})
 			}
 		}
 	}
@@ -76,52 +85,99 @@ func expand(refs []rule.Ref, groups map[string][]abide.Category) []abide.Categor
 
 func union[T comparable](a, b []T) []T {
 	for _, x := range b {
-		if !slices.Contains(a, x) {
-			a = append(a, x)
-		}
+		a = add(a, x)
 	}
 	return a
 }
 
-// whats lists what a purpose could be permitted to do, for every kind of
-// person.
-func (ix *coverIndex) whats(s *Space, name abide.Purpose) []What {
-	var out []What
-	add := func(w What) {
-		for _, k := range kinds {
-			w.Kind = k
-			out = append(out, w)
-		}
+func add[T comparable](a []T, x T) []T {
+	if slices.Contains(a, x) {
+		return a
 	}
-	all := union(union(slices.Clone(ix.uses[name]), ix.contacts[name]), ix.chosen[name])
-	slices.Sort(all)
-	for _, c := range all {
-		for _, act := range []abide.Act{abide.ActCollect, abide.ActRead, abide.ActUse, abide.ActContact, abide.ActChoose} {
-			add(What{Act: act, Category: c})
-		}
-		for _, v := range ix.serves[name] {
-			add(What{Act: abide.ActCollect, Category: c, Service: v})
-		}
-		ix.contactWhats(name, c, add)
-	}
-	for _, w := range ix.gets[name] {
-		add(w)
-		w.ForValue = true
-		add(w)
-	}
-	return out
+	return append(a, x)
 }
 
-// contactWhats adds messages by channel and by topic, for data by which this
-// purpose could reach anybody.
-func (ix *coverIndex) contactWhats(name abide.Purpose, c abide.Category, add func(What)) {
-	if !slices.Contains(ix.contacts[name], c) && !slices.Contains(ix.uses[name], c) {
-		return
+// strand is what of a request the checks of basis and age look at.
+type strand struct {
+	channel abide.Channel
+	service abide.Service
+}
+
+// rows are all that a purpose could be permitted to do, for every kind of
+// person, divided by strand.
+type rows struct {
+	whats   []What
+	plain   []int // of each what: itself, or the same without channel and topic
+	tail    []int // of each what: its channel and topic, numbered; -1 for none
+	tails   int
+	strand  []int // of each what
+	strands []strand
+	members []bitset // of each strand: its whats
+}
+
+// fill lists what c covers. It reuses the lists of earlier purposes.
+func (rs *rows) fill(c *cover) {
+	rs.whats, rs.plain, rs.tail, rs.strand = rs.whats[:0], rs.plain[:0], rs.tail[:0], rs.strand[:0]
+	rs.strands, rs.tails = rs.strands[:0], len(c.channels)+len(c.topics)
+	all := union(union(slices.Clone(c.uses), c.contacts), c.chosen)
+	slices.Sort(all)
+	for _, cat := range all {
+		plain := 0 // of a contact
+		for _, act := range []abide.Act{abide.ActCollect, abide.ActRead, abide.ActUse, abide.ActContact, abide.ActChoose} {
+			if act == abide.ActContact {
+				plain = len(rs.whats)
+			}
+			rs.add(What{Act: act, Category: cat}, -1, -1)
+		}
+		for _, v := range c.serves {
+			rs.add(What{Act: abide.ActCollect, Category: cat, Service: v}, -1, -1)
+		}
+		// Messages by channel and topic, for data by which this purpose could
+		// reach anybody.
+		if !slices.Contains(c.contacts, cat) && !slices.Contains(c.uses, cat) {
+			continue
+		}
+		for i, ch := range c.channels {
+			rs.add(What{Act: abide.ActContact, Category: cat, Channel: ch}, plain, i)
+		}
+		for i, t := range c.topics {
+			rs.add(What{Act: abide.ActContact, Category: cat, Topic: t}, plain, len(c.channels)+i)
+		}
 	}
-	for _, ch := range ix.channels[name] {
-		add(What{Act: abide.ActContact, Category: c, Channel: ch})
+	for _, w := range c.gets {
+		rs.add(w, -1, -1)
+		w.ForValue = true
+		rs.add(w, -1, -1)
 	}
-	for _, t := range ix.topics[name] {
-		add(What{Act: abide.ActContact, Category: c, Topic: t})
+	rs.divide()
+}
+
+// add adds a what for every kind of person; plain is where the same without
+// channel and topic begins, -1 if it has neither.
+func (rs *rows) add(w What, plain, tail int) {
+	st := strand{w.Channel, w.Service}
+	k := slices.Index(rs.strands, st)
+	if k < 0 {
+		k = len(rs.strands)
+		rs.strands = append(rs.strands, st)
+	}
+	for n, kind := range kinds {
+		w.Kind = kind
+		own := len(rs.whats)
+		if plain >= 0 {
+			own = plain + n
+		}
+		rs.whats = append(rs.whats, w)
+		rs.plain, rs.tail, rs.strand = append(rs.plain, own), append(rs.tail, tail), append(rs.strand, k)
+	}
+}
+
+func (rs *rows) divide() {
+	rs.members = resize(rs.members, len(rs.strands))
+	for k := range rs.members {
+		rs.members[k] = rs.members[k].cleared(len(rs.whats))
+	}
+	for i, k := range rs.strand {
+		rs.members[k].set(i)
 	}
 }

@@ -3,6 +3,7 @@ package diff
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy"
@@ -32,7 +33,8 @@ const (
 )
 
 // Change is a set of points of one purpose that become permitted, or that
-// become forbidden: every combination of what, place, standing and age.
+// become forbidden: every combination of what, place, standing and age. Changes
+// share their lists, which must not be changed.
 type Change struct {
 	Effect    abide.Effect       `json:"effect"` // what becomes of the points
 	Purpose   abide.Purpose      `json:"purpose"`
@@ -68,13 +70,23 @@ func Diff(old, new *policy.Policy) *Difference {
 	}
 	s := NewSpace(old, new)
 	d.all = s.Places
-	index := newCoverIndex(old, new)
-	staff := newStaffSpace(s, old, new)
+	var same func(abide.Purpose) bool
+	var index coverIndex
+	var staff *staffSpace
+	together(
+		func() { d.Rules = compareRules(old.Set(), new.Set()) },
+		func() { same = unchanged(old, new) },
+		func() {
+			index = newCoverIndex(old, new)
+			staff = newStaffSpace(s, old, new)
+		})
 	results := make([]result, len(s.Purposes))
-	same := unchanged(s, old, new)
-	each(len(s.Purposes), func(i int) {
-		if !same(s.Purposes[i]) {
-			results[i] = compare(s, index, staff, old, new, s.Purposes[i])
+	each(len(s.Purposes), func() func(int) {
+		c := newComparer(s, index, staff, old, new)
+		return func(i int) {
+			if !same(s.Purposes[i]) {
+				results[i] = c.compare(s.Purposes[i])
+			}
 		}
 	})
 	for _, r := range results {
@@ -82,25 +94,40 @@ func Diff(old, new *policy.Policy) *Difference {
 		d.Asked = append(d.Asked, r.asked...)
 		d.Staff = append(d.Staff, r.staff...)
 	}
-	d.Rules = compareRules(old.Set(), new.Set())
 	return d
 }
 
-// each runs work for 0..n-1 on all processors.
-func each(n int, work func(int)) {
+// together runs work on as many goroutines, and waits.
+func together(work ...func()) {
 	var group sync.WaitGroup
-	next := make(chan int)
-	for range min(runtime.GOMAXPROCS(0), n) {
+	for _, f := range work {
+		group.Go(f)
+	}
+	group.Wait()
+}
+
+// stride is how many numbers a worker takes at once: each alone is too little
+// work to be handed over.
+const stride = 16
+
+// each runs work for 0..n-1 on all processors. Every worker makes its own.
+func each(n int, makeWork func() func(int)) {
+	var group sync.WaitGroup
+	var taken atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), (n+stride-1)/stride) {
 		group.Go(func() {
-			for i := range next {
-				work(i)
+			work := makeWork()
+			for {
+				end := int(taken.Add(stride))
+				if end-stride >= n {
+					return
+				}
+				for i := end - stride; i < min(end, n); i++ {
+					work(i)
+				}
 			}
 		})
 	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
 	group.Wait()
 }
 
@@ -110,98 +137,46 @@ type result struct {
 	staff   []StaffChange
 }
 
+// comparer compares purposes one after the other. All it keeps between them is
+// room, and how places divide.
+type comparer struct {
+	space         *Space
+	index         coverIndex
+	staff         *staffSpace
+	before, after *probe
+	places        placements
+	rows          rows
+	filler        filler
+	old, new      shape
+	merger        merger
+}
+
+func newComparer(s *Space, index coverIndex, staff *staffSpace, old, new *policy.Policy) *comparer {
+	return &comparer{space: s, index: index, staff: staff, before: s.newProbe(old), after: s.newProbe(new), places: placements{}}
+}
+
 // compare compares one purpose.
-func compare(s *Space, index *coverIndex, staff *staffSpace, old, new *policy.Policy, name abide.Purpose) result {
+func (c *comparer) compare(name abide.Purpose) result {
 	var r result
-	for _, accepted := range s.Documents {
-		g := s.gridOf(name, accepted, old, new, index)
-		before, after := s.probe(old, name, accepted), s.probe(new, name, accepted)
-		a, b := g.fill(before), g.fill(after)
-		r.changes = append(r.changes, g.changes(a, b)...)
-		r.asked = append(r.asked, g.asked(a, b, before, after)...)
+	old, new := c.before.policy, c.after.policy
+	c.rows.fill(c.index[name])
+	g := &grid{rows: &c.rows, placement: c.places.of(c.space, old, new, name)}
+	g.layOut(c.space, name, old, new)
+	for _, g.accepted = range c.space.Documents {
+		c.before.ask(name, g.accepted)
+		c.after.ask(name, g.accepted)
+		c.filler.fill(g, c.before, &c.old)
+		c.filler.fill(g, c.after, &c.new)
+		if !c.old.equal(&c.new) {
+			r.changes = append(r.changes, c.merger.gained(g, abide.Permit, &c.old, &c.new)...)
+			r.changes = append(r.changes, c.merger.gained(g, abide.Deny, &c.new, &c.old)...)
+		}
+		r.asked = append(r.asked, g.asked(&c.old, &c.new, c.before, c.after)...)
 	}
-	if len(r.changes) > 0 || !staff.same {
-		r.staff = staff.compare(name, index, old, new)
+	if len(r.changes) > 0 || !c.staff.same {
+		r.staff = c.staff.compare(name, &c.rows, c.before, c.after)
 	}
 	return r
-}
-
-// changes works out both directions.
-func (g *grid) changes(old, new shape) []Change {
-	return append(g.gained(abide.Permit, old, new), g.gained(abide.Deny, new, old)...)
-}
-
-// gained lists what to permits and from does not, as products that share no
-// point: first what is done newly; then, of what was done already, for whom it
-// is done newly.
-func (g *grid) gained(effect abide.Effect, from, to shape) []Change {
-	np, nr := len(g.places), len(g.regimes)
-	m := newMerger(g, effect, !anyOf(from.what))
-	for k := range g.strands {
-		fresh, common := make([]bits, nr), make([]bits, nr)
-		standings := make([]parts, nr)
-		for r := range g.regimes {
-			fresh[r], common[r] = g.splitWhats(from, to, k, r)
-			standings[r] = split(from.standing, to.standing, k, len(g.standings), nr, r)
-		}
-		for p, class := range g.places {
-			fresh, common, s := fresh[class.regime], common[class.regime], standings[class.regime]
-			if fresh.empty() && common.empty() {
-				continue
-			}
-			a := split(from.age, to.age, k, len(g.ages), np, p)
-			m.add(CauseWhat, fresh, s.to, a.to, p)
-			m.add(CauseStanding, common, s.gained, a.to, p)
-			m.add(CauseAge, common, s.both, a.gained, p)
-		}
-	}
-	return m.changes()
-}
-
-// splitWhats divides what to permits in a strand at a regime into what from does
-// not, and what it does.
-func (g *grid) splitWhats(from, to shape, k, r int) (fresh, common bits) {
-	nr := len(g.regimes)
-	for i, w := range g.strand {
-		switch {
-		case w != k || !to.what[i*nr+r]:
-		case from.what[i*nr+r]:
-			common.set(i)
-		default:
-			fresh.set(i)
-		}
-	}
-	return fresh, common
-}
-
-// parts are the values of one dimension that are permitted in to, in to alone,
-// and in both.
-type parts struct{ to, gained, both bits }
-
-func split(from, to []bool, k, n, np, p int) parts {
-	var out parts
-	for i := range n {
-		at := (k*n+i)*np + p
-		if !to[at] {
-			continue
-		}
-		out.to.set(i)
-		if from[at] {
-			out.both.set(i)
-		} else {
-			out.gained.set(i)
-		}
-	}
-	return out
-}
-
-func anyOf(bs []bool) bool {
-	for _, b := range bs {
-		if b {
-			return true
-		}
-	}
-	return false
 }
 
 // Each calls visit for every point of the change.

@@ -369,9 +369,12 @@ func TestStaffEqualsBruteForce(t *testing.T) {
 		b := &brute{Space: s.Space, kinds: []abide.SubjectKind{abide.Person}}
 		for _, name := range s.Purposes {
 			x, y := s.probe(before, name, ""), s.probe(after, name, "")
-			whats := slices.DeleteFunc(b.whats(), func(w What) bool {
-				return w.Channel != "" || w.Topic != "" || w.Service != "" || w.ForValue
-			})
+			var whats []*What
+			for _, w := range b.whats() {
+				if w.Channel == "" && w.Topic == "" && w.Service == "" && !w.ForValue {
+					whats = append(whats, &w)
+				}
+			}
 			var place Place
 			if !s.openPlace(x, y, whats, &place) {
 				continue
@@ -379,11 +382,11 @@ func TestStaffEqualsBruteForce(t *testing.T) {
 			for _, w := range whats {
 				for _, a := range s.actors {
 					was, is := s.permits(x, a, w, place), s.permits(y, a, w, place)
-					effect, changed := said[fmt.Sprint(name, a, w)]
+					effect, changed := said[fmt.Sprint(name, a, *w)]
 					if changed != (was != is) || changed && (effect == abide.Permit) != is {
-						t.Fatalf("%s, %+v, %+v: was %v, is %v, Diff says changed=%v to %v", name, a, w, was, is, changed, effect)
+						t.Fatalf("%s, %+v, %+v: was %v, is %v, Diff says changed=%v to %v", name, a, *w, was, is, changed, effect)
 					}
-					delete(said, fmt.Sprint(name, a, w))
+					delete(said, fmt.Sprint(name, a, *w))
 				}
 			}
 		}

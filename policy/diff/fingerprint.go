@@ -105,16 +105,18 @@ func write(b *strings.Builder, v reflect.Value) {
 
 // unchanged returns a test for purposes that both policies treat alike because
 // nothing that touches them was rewritten, neither rules nor law.
-func unchanged(s *Space, old, new *policy.Policy) func(abide.Purpose) bool {
+func unchanged(old, new *policy.Policy) func(abide.Purpose) bool {
 	a, b := fingerprintsOf(old), fingerprintsOf(new)
 	if a.context != b.context || !reflect.DeepEqual(old.Laws(), new.Laws()) ||
 		!slices.Equal(old.PlaceNames(), new.PlaceNames()) {
 		return func(abide.Purpose) bool { return false }
 	}
 	return func(name abide.Purpose) bool {
-		for _, q := range s.chainOf(old, name) {
-			if a.purpose[q] != b.purpose[q] {
-				return false
+		if pu, ok := old.Purpose(name); ok {
+			for _, q := range old.Around(pu) {
+				if a.purpose[q.Name] != b.purpose[q.Name] {
+					return false
+				}
 			}
 		}
 		return a.purpose[name] == b.purpose[name]

@@ -13,105 +13,115 @@ type probe struct {
 	space    *Space
 	policy   *policy.Policy
 	purpose  *policy.Purpose // nil if the policy does not have it
+	around   []*policy.Purpose
 	chain    []abide.Purpose // the purpose and those it stands within
 	facts    policy.Facts
 	request  policy.Request
 	category [1]abide.Category
+	purposes [1]abide.Purpose
+
+	// What the facts hold now, so that only what differs is written.
 	place    Place
-	digests  []string // of the chain's terms at place
-	digested bool
+	standing Standing
+	aged     Age
+	// fresh: none of them yet; elsewise: the terms agreed to are not those of
+	// place.
+	fresh, elsewise bool
 }
 
 func (s *Space) probe(p *policy.Policy, name abide.Purpose, accepted abide.DocumentName) *probe {
-	pr := &probe{space: s, policy: p}
-	pr.facts.Status = abide.StatusActive
-	if accepted != "" {
-		pr.facts.Accepted = []policy.Accepted{{Document: accepted, At: long}}
-	}
-	for _, v := range s.Services {
-		pr.facts.Services = append(pr.facts.Services, policy.Taking{Service: v, Since: long})
-	}
-	pu, ok := p.Purpose(name)
-	if !ok {
-		return pr
-	}
-	pr.purpose = pu
-	for w := pu; ; {
-		pr.chain = append(pr.chain, w.Name)
-		next, ok := p.Purpose(w.Within)
-		if !ok {
-			break
-		}
-		w = next
-	}
-	pr.digests = make([]string, len(pr.chain))
-	pr.facts.Consents = make([]policy.Consent, len(pr.chain))
-	pr.request = policy.Request{Purpose: name, At: noon, Reason: "compared", Approvals: 1 << 20,
-		Actor: abide.Actor{Kind: abide.ActorService, Name: "compared", Purposes: []abide.Purpose{name}}}
+	pr := s.newProbe(p)
+	pr.ask(name, accepted)
 	return pr
 }
 
-func (pr *probe) permits(w What, pl Place, st Standing, age Age) bool {
+func (s *Space) newProbe(p *policy.Policy) *probe {
+	pr := &probe{space: s, policy: p}
+	pr.facts.Status = abide.StatusActive
+	for _, v := range s.Services {
+		pr.facts.Services = append(pr.facts.Services, policy.Taking{Service: v, Since: long})
+	}
+	return pr
+}
+
+// ask turns the probe to a purpose, for people who accepted a document.
+func (pr *probe) ask(name abide.Purpose, accepted abide.DocumentName) {
+	pr.facts.Accepted = pr.facts.Accepted[:0]
+	if accepted != "" {
+		pr.facts.Accepted = append(pr.facts.Accepted, policy.Accepted{Document: accepted, At: long})
+	}
+	pr.fresh, pr.around, pr.chain, pr.facts.Consents = true, nil, pr.chain[:0], pr.facts.Consents[:0]
+	var ok bool
+	if pr.purpose, ok = pr.policy.Purpose(name); !ok {
+		pr.purpose = nil
+		return
+	}
+	pr.around = pr.policy.Around(pr.purpose)
+	for _, w := range pr.around {
+		pr.chain = append(pr.chain, w.Name)
+		pr.facts.Consents = append(pr.facts.Consents, policy.Consent{Purpose: w.Name, Told: true, Since: long})
+	}
+	pr.purposes[0] = name
+	pr.request = policy.Request{Purpose: name, At: noon, Reason: "compared", Approvals: 1 << 20, Categories: pr.category[:],
+		Actor: abide.Actor{Kind: abide.ActorService, Name: "compared", Purposes: pr.purposes[:]}}
+}
+
+func (pr *probe) permits(w *What, pl Place, st Standing, age Age) bool {
 	if pr.purpose == nil {
 		return false
 	}
 	pr.at(pl)
+	pr.say(st)
+	pr.age(age)
+	pr.fresh = false
+	return pr.decide(w)
+}
+
+// decide puts what is done to the policy, for the person as they stand.
+func (pr *probe) decide(w *What) bool {
+	pr.facts.Kind = w.Kind
+	pr.category[0] = w.Category
+	r := &pr.request
+	r.Act, r.Recipient, r.ForValue = w.Act, w.Recipient, w.ForValue
+	r.Service, r.Channel, r.Topic = w.Service, w.Channel, w.Topic
+	return pr.policy.Permits(&pr.facts, &pr.space.register, r)
+}
+
+// at moves the person, and lets what they agreed to be the terms there.
+func (pr *probe) at(pl Place) {
+	if !pr.fresh && !pr.elsewise && pr.place == pl {
+		return
+	}
+	pr.place, pr.elsewise = pl, false
+	pr.facts.Residence, pr.facts.Whereabouts = pl.Residence, pl.Whereabouts
+	for i, w := range pr.around {
+		pr.facts.Consents[i].Terms, _ = pr.policy.TermsDigest(w, &pr.facts, noon)
+	}
+}
+
+// agreed lets what the person agreed to be other terms.
+func (pr *probe) agreed(digest string) {
+	pr.facts.Consents[0].Terms, pr.elsewise = digest, true
+}
+
+// say lets the person have said this, and yes to all others.
+func (pr *probe) say(st Standing) {
+	if !pr.fresh && pr.standing == st {
+		return
+	}
+	pr.standing = st
 	for i, name := range pr.chain {
 		said := inOrder
 		if st.Of == name || st.Of == "" && i == 0 {
 			said = st
 		}
-		pr.facts.Consents[i] = consent(name, said, pr.digests[i])
-	}
-	pr.age(age)
-	return pr.decide(w)
-}
-
-// tellsChannelsApart reports whether the law behind the purpose, or one it
-// stands within, may ask for something else on some channels.
-func (pr *probe) tellsChannelsApart() bool {
-	return pr.policy.TellsChannelsApart(pr.purpose)
-}
-
-// decide puts what is done to the policy, for the person as they stand.
-func (pr *probe) decide(w What) bool {
-	pr.facts.Kind = w.Kind
-	pr.category[0] = w.Category
-	r := &pr.request
-	r.Act, r.Categories, r.Recipient, r.ForValue = w.Act, pr.category[:], w.Recipient, w.ForValue
-	r.Service, r.Channel, r.Topic = w.Service, w.Channel, w.Topic
-	return pr.policy.Decide(&pr.facts, &pr.space.register, r).Effect == abide.Permit
-}
-
-// at moves the person.
-func (pr *probe) at(pl Place) {
-	if pr.digested && pr.place == pl {
-		return
-	}
-	pr.place, pr.digested = pl, true
-	pr.facts.Residence, pr.facts.Whereabouts = pl.Residence, pl.Whereabouts
-	for i, name := range pr.chain {
-		pr.digests[i], _ = pr.policy.TermsDigest(name, &pr.facts, noon)
+		said.into(&pr.facts.Consents[i])
 	}
 }
 
-func (pr *probe) age(a Age) {
-	f := &pr.facts
-	f.BirthDate, f.DeclaredMinor, f.Guardian = abide.Date{}, a.Declared, policy.Guardian{}
-	if a.Years >= 0 {
-		f.BirthDate = abide.Date{Year: noon.Year() - a.Years, Month: time.January, Day: 1}
-	}
-	switch a.Guardian {
-	case "verified":
-		f.Guardian.Verified = true
-	case "agreed":
-		f.Guardian = policy.Guardian{Verified: true, Consents: pr.chain}
-	}
-}
-
-// consent is the ledger's state of a purpose for somebody who said this.
-func consent(purpose abide.Purpose, st Standing, digest string) policy.Consent {
-	c := policy.Consent{Purpose: purpose, Told: true, Terms: digest, Since: long, Grade: st.Grade}
+// into writes a standing into the ledger's state of a purpose.
+func (st Standing) into(c *policy.Consent) {
+	c.Grade, c.State, c.Objected, c.Separate = st.Grade, policy.StateNone, false, false
 	switch st.Said {
 	case SaidNo:
 		c.State = policy.StateRefused
@@ -126,5 +136,22 @@ func consent(purpose abide.Purpose, st Standing, digest string) policy.Consent {
 	case SaidNothing:
 		c.State = policy.StateAsked
 	}
-	return c
+}
+
+func (pr *probe) age(a Age) {
+	if !pr.fresh && pr.aged == a {
+		return
+	}
+	pr.aged = a
+	f := &pr.facts
+	f.BirthDate, f.DeclaredMinor, f.Guardian = abide.Date{}, a.Declared, policy.Guardian{}
+	if a.Years >= 0 {
+		f.BirthDate = abide.Date{Year: noon.Year() - a.Years, Month: time.January, Day: 1}
+	}
+	switch a.Guardian {
+	case "verified":
+		f.Guardian.Verified = true
+	case "agreed":
+		f.Guardian = policy.Guardian{Verified: true, Consents: pr.chain}
+	}
 }

@@ -30,9 +30,8 @@ type ruleKey struct{ kind, name string }
 // name, such as a purpose's places, those that read the same are left out and
 // the others matched in their order.
 func compareRules(old, new *rule.Set) []RuleChange {
-	was, _ := sentences(old)
+	was, before := sentences(old)
 	is, order := sentences(new)
-	_, before := sentences(old)
 	var out []RuleChange
 	done := map[ruleKey]bool{}
 	for _, k := range append(order, before...) {

@@ -19,272 +19,190 @@ import (
 // where a regime is a set of places whose law treats grown-ups alike. So a
 // purpose is known from these tables, which are small, and the whole product
 // need not be gone through. The tests go through it, and compare.
+//
+// A strand × regime at which nothing is permitted has no standing and no age.
 type shape struct {
-	what     []bool // what × regime
-	standing []bool // strand × standing × regime
-	age      []bool // strand × age × place
+	what     table // of each regime: what
+	standing table // of each strand × regime: standing
+	age      table // of each strand × place: age
 }
 
-// strand is what of a request the checks of basis and age look at.
-type strand struct {
-	channel abide.Channel
-	service abide.Service
+func (sh *shape) equal(o *shape) bool {
+	return sh.what.equal(o.what) && sh.standing.equal(o.standing) && sh.age.equal(o.age)
 }
-
-func strandOf(w What) strand { return strand{w.Channel, w.Service} }
 
 // grid is what two policies are asked about one purpose.
 type grid struct {
 	purpose   abide.Purpose
 	accepted  abide.DocumentName
-	whats     []What
-	plain     []int // of each what: itself, or the same without channel and topic
-	strands   []strand
-	strand    []int // of each what
 	standings []Standing
 	ages      []Age
-	places    []placeClass
-	regimes   []Place // one place of each
+	*rows
+	*placement
 }
 
-// placeClass is a set of places, all residences with all whereabouts, which
-// both policies treat alike for one purpose.
-type placeClass struct {
-	residences, whereabouts []abide.Place
-	regime                  int
-}
-
-func (c placeClass) one() Place { return Place{c.residences[0], c.whereabouts[0]} }
-
-// fill asks one policy. channels says whether the law behind this purpose may
-// tell channels apart.
-func (g *grid) fill(pr *probe) shape {
-	np, nr := len(g.places), len(g.regimes)
-	sh := shape{
-		what:     make([]bool, len(g.whats)*nr),
-		standing: make([]bool, len(g.strands)*len(g.standings)*nr),
-		age:      make([]bool, len(g.strands)*len(g.ages)*np),
+// layOut begins the questions about one purpose: those that at least one of the
+// policies could answer with a permit.
+func (g *grid) layOut(s *Space, name abide.Purpose, old, new *policy.Policy) {
+	g.purpose, g.ages, g.standings = name, s.Ages, ownStandings
+	var within []abide.Purpose
+	for _, p := range []*policy.Policy{old, new} {
+		pu, ok := p.Purpose(name)
+		if !ok {
+			continue
+		}
+		for _, q := range p.Around(pu)[1:] {
+			if !slices.Contains(within, q.Name) {
+				within = append(within, q.Name)
+				g.standings = append(g.standings[:len(g.standings):len(g.standings)], Standings(q.Name)...)
+			}
+		}
 	}
+}
+
+var ownStandings = Standings("")
+
+// filler asks a policy about the points of a grid. It keeps what it needs for
+// that from one purpose to the next.
+type filler struct {
+	witness []int  // of each strand × regime: a what that is permitted, -1 if none
+	known   []int8 // of each channel and topic: 1 known to the purpose, -1 not, 0 not asked
+}
+
+// fill asks one policy.
+func (f *filler) fill(g *grid, pr *probe, sh *shape) {
+	np, nr := len(g.classes), len(g.regimes)
+	sh.what = sh.what.cleared(nr, len(g.whats))
+	sh.standing = sh.standing.cleared(len(g.strands)*nr, len(g.standings))
+	sh.age = sh.age.cleared(len(g.strands)*np, len(g.ages))
 	if pr.purpose == nil {
-		return sh
+		return
 	}
-	witness := g.fillWhats(pr, sh.what)
-	apart := pr.tellsChannelsApart()
-	for k, st := range g.strands {
-		for r, place := range g.regimes {
-			i := witness[k*nr+r]
+	f.fillWhats(g, pr, sh)
+	apart := pr.policy.TellsChannelsApart(pr.purpose)
+	for r, place := range g.regimes {
+		for k, st := range g.strands {
+			i := f.witness[k*nr+r]
 			if i < 0 {
 				continue // nothing is permitted here, whoever it is
 			}
+			out := sh.standing.row(k*nr + r)
 			same := slices.Index(g.strands, strand{service: st.service})
-			if st.channel != "" && !apart && witness[same*nr+r] >= 0 {
-				for n := range g.standings {
-					sh.standing[(k*len(g.standings)+n)*nr+r] = sh.standing[(same*len(g.standings)+n)*nr+r]
-				}
+			if st.channel != "" && !apart && f.witness[same*nr+r] >= 0 {
+				copy(out, sh.standing.row(same*nr+r))
 				continue
 			}
 			for n, s := range g.standings {
-				sh.standing[(k*len(g.standings)+n)*nr+r] = pr.permits(g.whats[i], place, s, grownUp)
+				if pr.permits(&g.whats[i], place, s, grownUp) {
+					out.set(n)
+				}
 			}
 		}
-		g.fillAges(pr, sh.age, witness, k)
 	}
-	return sh
+	for p := range g.classes {
+		f.fillAges(g, pr, sh, p)
+	}
 }
 
-// fillWhats decides what is done, and returns for each strand and regime
-// something that is permitted there, -1 if nothing is.
-func (g *grid) fillWhats(pr *probe, out []bool) (witness []int) {
+// fillWhats decides what is done, and finds a witness for each strand and
+// regime.
+func (f *filler) fillWhats(g *grid, pr *probe, sh *shape) {
 	nr := len(g.regimes)
-	witness = make([]int, len(g.strands)*nr)
-	for i := range witness {
-		witness[i] = -1
+	f.witness = resize(f.witness, len(g.strands)*nr)
+	for i := range f.witness {
+		f.witness[i] = -1
 	}
-	open := g.open(pr)
-	known := map[What]bool{} // by channel and topic alone
-	for i, w := range g.whats {
-		for r, place := range g.regimes {
+	f.known = resize(f.known, g.tails)
+	clear(f.known)
+	first := -1 // the first regime at which anything is permitted
+	for r, place := range g.regimes {
+		out := sh.what.row(r)
+		if !open(g, pr, sh, place, first) {
+			continue
+		}
+		if first < 0 {
+			first = r
+		}
+		for i := range g.whats {
+			w := &g.whats[i]
 			var ok bool
 			switch {
-			case !open[r]:
-			case g.plain[i] != i:
-				ok = out[g.plain[i]*nr+r]
-				if ok {
-					key := What{Channel: w.Channel, Topic: w.Topic}
-					knows, asked := known[key]
-					if !asked {
-						knows = pr.permits(w, place, inOrder, grownUp)
-						known[key] = knows
-					}
-					ok = knows
-				}
-			case w.Act == abide.ActDisclose || w.Kind == abide.Other || r == firstOpen(open):
+			case g.tail[i] >= 0:
+				ok = out.has(g.plain[i]) && f.knows(g, pr, i, place)
+			case w.Act == abide.ActDisclose || w.Kind == abide.Other || r == first:
 				ok = pr.permits(w, place, inOrder, grownUp)
 			default:
-				ok = out[i*nr+firstOpen(open)]
+				ok = sh.what.row(first).has(i)
 			}
-			out[i*nr+r] = ok
-			if ok && witness[g.strand[i]*nr+r] < 0 {
-				witness[g.strand[i]*nr+r] = i
+			if !ok {
+				continue
 			}
-		}
-	}
-	return witness
-}
-
-// open tells at which regimes anything is permitted.
-func (g *grid) open(pr *probe) []bool {
-	out := make([]bool, len(g.regimes))
-	for r, place := range g.regimes {
-		for i, w := range g.whats {
-			if g.plain[i] == i && pr.permits(w, place, inOrder, grownUp) {
-				out[r] = true
-				break
+			out.set(i)
+			if k := g.strand[i]; f.witness[k*nr+r] < 0 {
+				f.witness[k*nr+r] = i
 			}
 		}
 	}
-	return out
 }
 
-func firstOpen(open []bool) int { return slices.Index(open, true) }
+// open tells whether anything is permitted at a regime; what is permitted at
+// another one is tried first.
+func open(g *grid, pr *probe, sh *shape, place Place, other int) bool {
+	likely := 0
+	for other >= 0 && likely < len(g.whats)-1 && !sh.what.row(other).has(likely) {
+		likely++
+	}
+	for n := range g.whats {
+		i := (likely + n) % len(g.whats)
+		if g.tail[i] < 0 && pr.permits(&g.whats[i], place, inOrder, grownUp) {
+			return true
+		}
+	}
+	return false
+}
 
-// fillAges decides ages. Where a child without a guardian is spared nothing,
-// and neither is whoever says they are a minor or nothing, nobody is.
-func (g *grid) fillAges(pr *probe, out []bool, witness []int, k int) {
-	np, nr := len(g.places), len(g.regimes)
-	same := slices.Index(g.strands, strand{service: g.strands[k].service})
-	for p, class := range g.places {
-		i := witness[k*nr+class.regime]
+// knows reports whether the purpose knows the channel or topic of a what that
+// is permitted without it.
+func (f *filler) knows(g *grid, pr *probe, i int, place Place) bool {
+	t := g.tail[i]
+	if f.known[t] == 0 {
+		f.known[t] = -1
+		if pr.permits(&g.whats[i], place, inOrder, grownUp) {
+			f.known[t] = 1
+		}
+	}
+	return f.known[t] > 0
+}
+
+// fillAges decides ages at a place. Where a child without a guardian is spared
+// nothing, and neither is whoever says they are a minor or nothing, nobody is.
+func (f *filler) fillAges(g *grid, pr *probe, sh *shape, p int) {
+	np, nr := len(g.classes), len(g.regimes)
+	class := g.classes[p]
+	place := class.one()
+	for k, st := range g.strands {
+		i := f.witness[k*nr+class.regime]
 		if i < 0 {
 			continue
 		}
-		if same < k && witness[same*nr+class.regime] >= 0 {
-			for n := range g.ages {
-				out[(k*len(g.ages)+n)*np+p] = out[(same*len(g.ages)+n)*np+p]
-			}
+		out := sh.age.row(k*np + p)
+		same := slices.Index(g.strands, strand{service: st.service})
+		if same < k && f.witness[same*nr+class.regime] >= 0 {
+			copy(out, sh.age.row(same*np+p))
 			continue
 		}
-		place := class.one()
-		spared := false
-		for _, a := range worstAges {
-			spared = spared || !pr.permits(g.whats[i], place, inOrder, a)
+		spared := slices.ContainsFunc(worstAges, func(a Age) bool { return !pr.permits(&g.whats[i], place, inOrder, a) })
+		if !spared {
+			out.fill(len(g.ages))
+			continue
 		}
 		for n, a := range g.ages {
-			out[(k*len(g.ages)+n)*np+p] = !spared || pr.permits(g.whats[i], place, inOrder, a)
+			if pr.permits(&g.whats[i], place, inOrder, a) {
+				out.set(n)
+			}
 		}
 	}
 }
 
 // worstAges are those than which none is worse.
 var worstAges = []Age{{Years: -1, Declared: true, Guardian: "none"}, {Years: -1, Guardian: "none"}, {Years: 0, Guardian: "none"}}
-
-// gridOf lays out the questions about one purpose: those that at least one of
-// the policies could answer with a permit.
-func (s *Space) gridOf(name abide.Purpose, accepted abide.DocumentName, old, new *policy.Policy, by *coverIndex) *grid {
-	g := &grid{purpose: name, accepted: accepted, ages: s.Ages, standings: ownStandings}
-	var within []abide.Purpose
-	for _, p := range []*policy.Policy{old, new} {
-		for _, q := range s.chainOf(p, name) {
-			if q != name && !slices.Contains(within, q) {
-				within = append(within, q)
-				g.standings = append(g.standings[:len(g.standings):len(g.standings)], Standings(q)...)
-			}
-		}
-	}
-	g.whats = by.whats(s, name)
-	index := make(map[What]int, len(g.whats))
-	strands := map[strand]int{}
-	for i, w := range g.whats {
-		st := strandOf(w)
-		k, ok := strands[st]
-		if !ok {
-			k = len(g.strands)
-			strands[st] = k
-			g.strands = append(g.strands, st)
-		}
-		index[w] = i
-		g.strand = append(g.strand, k)
-		w.Channel, w.Topic = "", ""
-		g.plain = append(g.plain, index[w])
-	}
-	g.places, g.regimes = s.placeClasses(name, old, new)
-	return g
-}
-
-var ownStandings = Standings("")
-
-func (s *Space) chainOf(p *policy.Policy, name abide.Purpose) []abide.Purpose {
-	var out []abide.Purpose
-	for {
-		pu, ok := p.Purpose(name)
-		if !ok {
-			return out
-		}
-		out = append(out, name)
-		name = pu.Within
-	}
-}
-
-// placeKey is how both policies treat a place.
-type placeKey struct {
-	old, new policy.PlaceClass
-	unknown  bool // "": contracts cannot cover it
-}
-
-func (k placeKey) regime() placeKey {
-	return placeKey{k.old.Regime(), k.new.Regime(), k.unknown}
-}
-
-// placeClasses divides the places: by residence, and by whereabouts too where
-// either policy looks at them.
-func (s *Space) placeClasses(name abide.Purpose, old, new *policy.Policy) ([]placeClass, []Place) {
-	keys := make([]placeKey, len(s.Places))
-	looks := false
-	if pu, ok := old.Purpose(name); ok {
-		for i, c := range old.PlaceClasses(pu, s.Places) {
-			keys[i].old = c
-		}
-		looks = looks || old.LooksAtWhereabouts(pu)
-	}
-	if pu, ok := new.Purpose(name); ok {
-		for i, c := range new.PlaceClasses(pu, s.Places) {
-			keys[i].new = c
-		}
-		looks = looks || new.LooksAtWhereabouts(pu)
-	}
-	var order []placeKey
-	classes := map[placeKey][]abide.Place{}
-	for i, place := range s.Places {
-		keys[i].unknown = place == ""
-		if classes[keys[i]] == nil {
-			order = append(order, keys[i])
-		}
-		classes[keys[i]] = append(classes[keys[i]], place)
-	}
-	var out []placeClass
-	var regimes []Place
-	index := map[[2]placeKey]int{}
-	add := func(res, where placeKey, whereabouts []abide.Place) {
-		key := [2]placeKey{res.regime(), where.regime()}
-		r, ok := index[key]
-		c := placeClass{residences: classes[res], whereabouts: whereabouts}
-		if !ok {
-			r = len(regimes)
-			index[key] = r
-			regimes = append(regimes, c.one())
-		}
-		c.regime = r
-		out = append(out, c)
-	}
-	for _, res := range order {
-		add(res, placeKey{}, onlyUnknown)
-		for _, where := range order {
-			if looks && !where.unknown {
-				add(res, where, classes[where])
-			}
-		}
-	}
-	return out, regimes
-}
-
-var onlyUnknown = []abide.Place{""}

@@ -226,5 +226,5 @@ type Point struct {
 // Permits decides a point. It is what the whole package is measured against.
 func (s *Space) Permits(p *policy.Policy, pt Point) bool {
 	pr := s.probe(p, pt.Purpose, pt.Accepted)
-	return pr.permits(pt.What, pt.Place, pt.Standing, pt.Age)
+	return pr.permits(&pt.What, pt.Place, pt.Standing, pt.Age)
 }

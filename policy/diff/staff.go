@@ -99,13 +99,13 @@ func staffRules(p *policy.Policy) string {
 
 // permits decides whether an actor may do something about a person about whom
 // all else is in order, somewhere known.
-func (st *staffSpace) permits(pr *probe, a Actor, w What, place Place) bool {
+func (st *staffSpace) permits(pr *probe, a Actor, w *What, place Place) bool {
 	if pr.purpose == nil {
 		return false
 	}
 	r := &pr.request
 	reason, approvals, actor := r.Reason, r.Approvals, r.Actor
-	r.Actor = abide.Actor{Kind: a.Kind, Name: "lapsed", Role: a.Role, Purposes: []abide.Purpose{r.Purpose}}
+	r.Actor = abide.Actor{Kind: a.Kind, Name: "lapsed", Role: a.Role, Purposes: pr.purposes[:]}
 	if !a.Diligent {
 		r.Reason, r.Approvals = "", 0
 	}
@@ -123,11 +123,15 @@ func (st *staffSpace) permits(pr *probe, a Actor, w What, place Place) bool {
 
 // compare compares one purpose for all actors, at the first place that permits
 // anything.
-func (st *staffSpace) compare(name abide.Purpose, index *coverIndex, old, new *policy.Policy) []StaffChange {
-	before, after := st.probe(old, name, ""), st.probe(new, name, "")
-	whats := slices.DeleteFunc(index.whats(st.Space, name), func(w What) bool {
-		return w.Kind != abide.Person || w.Channel != "" || w.Topic != "" || w.Service != "" || w.ForValue
-	})
+func (st *staffSpace) compare(name abide.Purpose, rs *rows, before, after *probe) []StaffChange {
+	before.ask(name, "")
+	after.ask(name, "")
+	var whats []*What
+	for i := range rs.whats {
+		if w := &rs.whats[i]; w.Kind == abide.Person && rs.tail[i] < 0 && w.Service == "" && !w.ForValue {
+			whats = append(whats, w)
+		}
+	}
 	var place Place
 	if !st.openPlace(before, after, whats, &place) {
 		return nil
@@ -147,7 +151,7 @@ func (st *staffSpace) compare(name abide.Purpose, index *coverIndex, old, new *p
 			if y {
 				effect = abide.Permit
 			}
-			out = addStaff(out, StaffChange{Effect: effect, Purpose: name, Actor: a, Whats: []What{w}, Follows: st.same})
+			out = addStaff(out, StaffChange{Effect: effect, Purpose: name, Actor: a, Whats: []What{*w}, Follows: st.same})
 		}
 	}
 	return out
@@ -155,7 +159,7 @@ func (st *staffSpace) compare(name abide.Purpose, index *coverIndex, old, new *p
 
 // openPlace finds a residence at which either policy permits the purpose
 // something.
-func (st *staffSpace) openPlace(before, after *probe, whats []What, place *Place) bool {
+func (st *staffSpace) openPlace(before, after *probe, whats []*What, place *Place) bool {
 	for _, residence := range st.Places {
 		if residence == "" {
 			continue
