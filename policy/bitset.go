@@ -48,6 +48,16 @@ func (b bitset) union(o bitset) bitset {
 	return out
 }
 
+// intersection returns a new set. It is never of length 0, so that one that came
+// out empty can be told from one that nobody made.
+func (b bitset) intersection(o bitset) bitset {
+	out := make(bitset, max(1, min(len(b), len(o))))
+	for i := range min(len(b), len(o)) {
+		out[i] = b[i] & o[i]
+	}
+	return out
+}
+
 // contains reports whether every member of o is in b.
 func (b bitset) contains(o bitset) bool {
 	for i, w := range o {

@@ -67,6 +67,7 @@ type compiler struct {
 	known      map[string][]bool            // whether a profile says so, likewise
 	controller map[abide.DocumentName]int32
 	tables     map[string][]uint16 // equal tables of variants by place are shared
+	grouped    map[int32][]int32   // members of groups of places
 }
 
 func clauseOf(at rule.At) string {
@@ -285,6 +286,10 @@ func (c *compiler) intern(pu *Purpose, same []*Purpose) {
 		return
 	}
 	pu.id = same[0].id
+	// The one is no way around what law asks for the other.
+	pu.Marketing = pu.Marketing || same[0].Marketing
+	same[0].Marketing = pu.Marketing
+	pu.twin, same[0].twin = same[0], pu
 	if slices.Contains(c.p.documents[pu.doc].Prevails, same[0].Document) {
 		same[0].prevailing = pu
 		return

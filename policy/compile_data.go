@@ -146,6 +146,21 @@ func (c *compiler) derivedAll() {
 		if cat.sources.has(cat.id) {
 			c.report(diag.DerivedCycle, cat.Rule.At, cat.Rule.Label, string(cat.Name), "%s derives from itself", cat.Name)
 		}
+		cat.sources.each(func(i int32) { cat.inherit(c.p.categories[i]) })
+	}
+}
+
+// inherit binds a derived category by what a source of it may not: it would be a
+// way around it otherwise.
+func (cat *Category) inherit(source *Category) {
+	cat.apart = cat.apart.union(source.apart)
+	cat.notPerson = cat.notPerson || source.notPerson
+	switch {
+	case len(source.onlyTo) == 0:
+	case len(cat.onlyTo) == 0:
+		cat.onlyTo = source.onlyTo
+	default:
+		cat.onlyTo = cat.onlyTo.intersection(source.onlyTo)
 	}
 }
 

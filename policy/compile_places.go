@@ -55,40 +55,66 @@ func (c *compiler) places() {
 // Rights of the Child, Art. 1, calls a child whoever is younger.
 const strictestAge = 18
 
-// ages reads the age bands of all places; the unknown place has the highest.
+// ages reads the age bands of all places; the unknown place has the highest,
+// and a group of places the highest of its members.
 func (c *compiler) ages() {
-	c.p.ages = make([]ages, len(c.p.places.names))
+	n := len(c.p.places.names)
+	c.p.ages, c.p.agesSaid = make([]ages, n), make([]ages, n)
 	unknown := ages{strictestAge, strictestAge}
 	for i, p := range c.p.places.names {
+		said := &c.p.agesSaid[i]
+		said.consent, _ = c.p.laws.Years(p, LawAgeOfConsent)
+		said.majority, _ = c.p.laws.Years(p, LawAgeOfMajority)
 		a := ages{strictestAge, strictestAge}
-		if n, ok := c.p.laws.Years(p, LawAgeOfConsent); ok {
-			a.consent = n
+		if said.consent > 0 {
+			a.consent = said.consent
 		}
-		if n, ok := c.p.laws.Years(p, LawAgeOfMajority); ok {
-			a.majority = n
+		if said.majority > 0 {
+			a.majority = said.majority
 		}
 		c.p.ages[i] = a
-		unknown = ages{max(unknown.consent, a.consent), max(unknown.majority, a.majority)}
+		unknown = unknown.and(a)
 	}
 	c.p.ages[0] = unknown
+	for i := range c.p.ages {
+		for _, m := range c.members(int32(i)) {
+			c.p.ages[i] = c.p.ages[i].and(c.p.ages[m])
+		}
+	}
+}
+
+func (a ages) and(b ages) ages { return ages{max(a.consent, b.consent), max(a.majority, b.majority)} }
+
+// members lists what lies within a group of places, such as the EU. A country is
+// no group of its subdivisions: who lives there need not say in which.
+func (c *compiler) members(group int32) []int32 {
+	if c.grouped == nil {
+		c.grouped = map[int32][]int32{}
+		t := &c.p.places
+		for i, p := range t.names {
+			for _, a := range t.above[i] {
+				if !strings.HasPrefix(string(p), string(t.names[a])+"-") {
+					c.grouped[a] = append(c.grouped[a], int32(i))
+				}
+			}
+		}
+	}
+	return c.grouped[group]
 }
 
 // agesFor returns the age bands that count for a person: the highest of the
-// places whose law is looked at.
+// places whose law is looked at. Residence always counts, because an age limit
+// protects those who live under it (GDPR Art. 8 lets each member state set its
+// own); the controller's place adds a limit of its own (COPPA binds whoever
+// operates from the United States), but none where its profile says nothing.
 func (p *Policy) agesFor(pu *Purpose, f *Facts) ages {
 	res, _ := p.places.id(f.Residence)
 	a := p.ages[res]
-	more := func(place int32) {
-		a = ages{max(a.consent, p.ages[place].consent), max(a.majority, p.ages[place].majority)}
-	}
 	if pu.law.whereabouts && f.Whereabouts != "" {
 		where, _ := p.places.id(f.Whereabouts)
-		more(where)
+		a = a.and(p.ages[where])
 	}
-	if pu.law.controller > 0 {
-		more(pu.law.controller)
-	}
-	return a
+	return a.and(p.agesSaid[pu.law.controller])
 }
 
 func (c *compiler) above(p abide.Place) []abide.Place {
@@ -181,7 +207,7 @@ func (c *compiler) variants() {
 				seen[v.digest] = true
 				c.p.terms = append(c.p.terms, v.terms)
 			}
-			c.p.archive[v.digest] = pu.covers
+			c.p.archive[v.digest] = pu.covers.promising(v)
 		}
 	}
 }
@@ -211,13 +237,19 @@ func (c *compiler) uniform(pu *Purpose) bool {
 	return len(pu.Rule.In) == 0 && pu.profileKey() == ""
 }
 
-// profileKey names the law value that is the floor of a purpose's basis.
+// profileKey names the law value that is the floor of a purpose's basis. The
+// same purpose in another document has the same floor.
 func (pu *Purpose) profileKey() string {
 	if b := pu.Rule.Basis; b != nil && b.Kind == rule.BasisProfile {
 		return b.Profile
 	}
 	if pu.Marketing {
 		return LawDirectMarketing
+	}
+	if pu.twin != nil {
+		if b := pu.twin.Rule.Basis; b != nil && b.Kind == rule.BasisProfile {
+			return b.Profile
+		}
 	}
 	return ""
 }
@@ -270,6 +302,9 @@ func (c *compiler) placed(pu *Purpose) {
 	unknown := own[elsewhere]
 	for i := elsewhere; i < n; i++ {
 		v := own[i]
+		for _, m := range c.members(int32(i)) {
+			v = v.and(&own[m]) // somewhere in the EU: it could be any of them
+		}
 		unknown = unknown.and(&v)
 		if pu.law.controller > 0 {
 			v = v.and(&own[pu.law.controller])

@@ -134,13 +134,12 @@ func (c *compiler) nevers() {
 			general = append(general, n)
 			continue
 		}
-		c.purposeSet(r.At, r.For).each(func(i int32) {
-			pu := c.p.purposes[i]
-			pu.nevers = append(pu.nevers, n)
-			if pu.prevailing != nil {
-				pu.prevailing.nevers = append(pu.prevailing.nevers, n)
+		named := c.purposeSet(r.At, r.For)
+		for _, pu := range c.allPurposes() {
+			if pu.standsIn(named) {
+				pu.nevers = append(pu.nevers, n)
 			}
-		})
+		}
 	}
 	for _, pu := range c.allPurposes() {
 		if len(pu.nevers) == 0 {
@@ -151,6 +150,16 @@ func (c *compiler) nevers() {
 	}
 }
 
+// standsIn reports whether the purpose, or one it stands within, is in a set.
+func (pu *Purpose) standsIn(set bitset) bool {
+	for w := pu; w != nil; w = w.within {
+		if set.has(w.id) {
+			return true
+		}
+	}
+	return false
+}
+
 // recipientClasses are words that a never may use for all recipients of a
 // class.
 var recipientClasses = []string{"affiliate", "processor", "partner", "authority", "network", "advertiser"}
@@ -159,6 +168,15 @@ func (c *compiler) never(r *rule.Never) *never {
 	n := &never{rule: r, any: r.Any, toAnyone: len(r.To) == 0, forValue: r.Against == "value", onlyAgreed: -1}
 	n.what = c.categorySet(r.At, r.What, true)
 	n.acts = actTable(r.Acts)
+	if n.acts[abide.ActUse] {
+		// What is never used is not used by way of what was made of it either.
+		for _, cat := range c.p.categories {
+			if cat.sources.intersection(n.what).empty() {
+				continue
+			}
+			n.what.add(cat.id)
+		}
+	}
 	for _, to := range r.To {
 		if slices.Contains(recipientClasses, to.Name) {
 			n.toClasses = append(n.toClasses, to.Name)

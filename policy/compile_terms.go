@@ -85,19 +85,50 @@ func (c *compiler) archive(old []Terms) {
 			continue
 		}
 		cov := newCoverage(t.Purpose, pu.Marketing, c.knownSet(t.Uses), c.knownSet(t.Contacts), c.knownSet(t.ChosenBy))
-		cov.archived = true
 		cov.topics = slices.Clone(t.Topics)
+		cov.offers = t.Offers
 		cov.gets = map[abide.Recipient]bitset{}
 		for _, r := range t.Recipients {
 			cov.gets[r.Recipient] = cov.gets[r.Recipient].union(c.knownSet(r.Categories))
 		}
-		for _, k := range t.Keep {
+		for _, k := range slices.Concat(t.Keep, t.AtMost) {
 			if d := parseDeadline(k); d != nil {
 				cov.keep = append(cov.keep, d)
 			}
 		}
 		c.p.archive[digest] = cov
 	}
+}
+
+// promising is what the terms of a variant cover, and how long they promised to
+// keep it.
+func (c *coverage) promising(v *variant) *coverage {
+	out := *c
+	out.keep, out.offers = slices.Concat(v.keep, v.atMost), v.terms.Offers
+	return &out
+}
+
+// offersAll reports whether terms that offered these goods cover those of now,
+// kind by kind and by whose they are.
+func (c *coverage) offersAll(now []TermsOffer) bool {
+	for _, n := range now {
+		for _, kind := range n.Kinds {
+			if !slices.ContainsFunc(c.offers, func(o TermsOffer) bool { return o.Whose == n.Whose && slices.Contains(o.Kinds, kind) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// topicsAll reports whether these terms cover all of those types of message.
+func (c *coverage) topicsAll(now []abide.Topic) bool {
+	for _, t := range now {
+		if !slices.Contains(c.topics, t) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *compiler) knownSet(names []abide.Category) bitset {

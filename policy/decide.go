@@ -228,12 +228,23 @@ func (j *judge) aboutNobody() bool {
 	if a.Kind != abide.ActorSystem && !slices.Contains(a.Purposes, j.pu.Name) {
 		return false
 	}
+	if ro := j.p.roles[a.Role]; a.Kind == abide.ActorStaff && (ro == nil || !ro.purposes.has(j.pu.id) || !ro.acts[j.req.Act]) {
+		return false
+	}
 	for i := range j.req.Categories {
-		if c := j.category(i); !c.nobody || !j.pu.covers.all.has(c.id) {
+		if c := j.category(i); !c.nobody || !j.pu.covers.all.has(c.id) || j.neverCounted(c) {
 			return false
 		}
 	}
 	return true
+}
+
+// neverCounted reports whether a never that speaks to everybody forbids to count
+// or use this.
+func (j *judge) neverCounted(c *Category) bool {
+	return slices.ContainsFunc(j.pu.nevers, func(n *never) bool {
+		return n.acts[j.req.Act] && n.toAnyone && !n.forValue && n.onlyAgreed < 0 && n.link.empty() && (n.any || n.what.has(c.id))
+	})
 }
 
 // namesOfPurpose judges topic, channel, place and the document that speaks.
@@ -354,7 +365,7 @@ func (j *judge) others() {
 	if j.f.Kind == abide.Person || j.f.Kind == abide.Visitor {
 		return
 	}
-	if j.pu.Marketing || j.req.Act == abide.ActChoose || (j.req.Act == abide.ActContact && j.v.strictest.rank >= rankLegitimate) {
+	if j.pu.markets() || j.req.Act == abide.ActChoose || (j.req.Act == abide.ActContact && j.v.strictest.rank >= rankLegitimate) {
 		j.refusePurpose(abide.DenyKnownThrough, "The person is known only through somebody else, and is never marketed to.")
 	}
 }
@@ -465,29 +476,30 @@ func (j *judge) participation() {
 func (j *judge) retention() {
 	for k := range j.req.Items {
 		it := &j.req.Items[k]
-		i := slices.Index(j.req.Categories, it.Category)
-		if i < 0 {
-			continue
+		for i, name := range j.req.Categories { // a name may stand twice
+			if c := j.category(i); c != nil && name == it.Category {
+				j.item(i, c, it)
+			}
 		}
-		c := j.category(i)
-		if c == nil {
-			continue
-		}
-		if it.Purposes != nil && !slices.Contains(it.Purposes, j.pu.Name) && j.req.Order == nil {
-			j.refuseFor(i, abide.DenyDerived, c.Clause, c.Span, "It was derived from data that may not be used for this purpose.")
-		}
-		var due time.Time
-		var ended bool
-		if j.req.Order != nil {
-			var open bool
-			due, _, open = j.p.Deadline(c.Name, *it, j.f)
-			ended = open
-		} else {
-			due, ended = j.p.dueFor(j.pu, j.v, c, it, j.f)
-		}
-		if ended && !j.req.At.Before(due) {
-			j.refuseFor(i, abide.DenyRetention, c.Clause, c.Span, "It may no longer be kept for this purpose.")
-		}
+	}
+}
+
+// item judges one stored item of the i-th category.
+func (j *judge) item(i int, c *Category, it *ItemFact) {
+	if it.Purposes != nil && !slices.Contains(it.Purposes, j.pu.Name) && j.req.Order == nil {
+		j.refuseFor(i, abide.DenyDerived, c.Clause, c.Span, "It was derived from data that may not be used for this purpose.")
+	}
+	var due time.Time
+	var ended bool
+	if j.req.Order != nil {
+		var open bool
+		due, _, open = j.p.Deadline(c.Name, *it, j.f)
+		ended = open
+	} else {
+		due, ended = j.p.dueFor(j.pu, j.v, c, it, j.f)
+	}
+	if ended && !j.req.At.Before(due) {
+		j.refuseFor(i, abide.DenyRetention, c.Clause, c.Span, "It may no longer be kept for this purpose.")
 	}
 }
 

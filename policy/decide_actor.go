@@ -185,9 +185,17 @@ func (j *judge) recipient() {
 
 func (j *judge) registered(rec *Recipient) bool {
 	if !rec.Register {
-		return rec.Name == j.req.Recipient || slices.Contains(rec.Members, j.req.Recipient) || j.member(rec)
+		return rec.Name == j.req.Recipient || j.member(rec) || (slices.Contains(rec.Members, j.req.Recipient) && !j.leftClass(rec))
 	}
 	return j.member(rec)
+}
+
+// leftClass reports whether the register says of a member that the policy lists
+// that it left: then what rested on belonging is gone (CLAUSES C06).
+func (j *judge) leftClass(rec *Recipient) bool {
+	return j.reg != nil && slices.ContainsFunc(j.reg.Members, func(m Member) bool {
+		return m.Name == j.req.Recipient && m.Class == rec.Name && !current(&m, j.req.At)
+	})
 }
 
 func (j *judge) member(rec *Recipient) bool {

@@ -41,8 +41,8 @@ func (j *judge) basisOf(pu *Purpose, v *variant, own bool) []abide.Reason {
 	if d.rank == rankLaw {
 		return pu.reasons[rankLaw]
 	}
-	if c != nil && own {
-		j.topics(pu, c)
+	if c != nil {
+		j.topics(pu, c, own)
 	}
 	switch d.rank {
 	case rankContract:
@@ -183,7 +183,7 @@ func (j *judge) oldTerms(pu *Purpose, v *variant, c *Consent, own bool) {
 		j.refuseBasis(pu, v, abide.DenyTermsUnknown, "It is not known which terms the person agreed to.")
 		return
 	}
-	if !own || cov == pu.covers {
+	if !own {
 		return
 	}
 	set := cov.forAct(j.req.Act)
@@ -200,21 +200,31 @@ func (j *judge) oldTerms(pu *Purpose, v *variant, c *Consent, own bool) {
 			j.refuseFor(i, abide.DenyTermsNotCovered, pu.Clause, pu.Span, "It is not covered by the terms this person agreed to.")
 		}
 	}
-	if j.req.Topic != "" && slices.Contains(pu.Topics, j.req.Topic) && !slices.Contains(cov.topics, j.req.Topic) {
+	if j.req.Act != abide.ActContact && j.req.Act != abide.ActChoose {
+		return
+	}
+	switch t := j.req.Topic; {
+	case t == "" && !cov.topicsAll(pu.Topics):
+		j.refuseBasis(pu, v, abide.DenyTermsNotCovered, "It could be a type of message that is not covered by the terms this person agreed to.")
+	case t != "" && slices.Contains(pu.Topics, t) && !slices.Contains(cov.topics, t):
 		j.refuseBasis(pu, v, abide.DenyTermsNotCovered, "This type of message is not covered by the terms this person agreed to.")
+	}
+	if !cov.offersAll(v.terms.Offers) {
+		j.refuseBasis(pu, v, abide.DenyTermsNotCovered, "It could offer goods that are not covered by the terms this person agreed to.")
 	}
 }
 
 // topics judges types of message and channels that the person refused one by
 // one. A request that names none, where some are refused, could be any of
-// them, so it is refused too.
-func (j *judge) topics(pu *Purpose, c *Consent) {
+// them, so it is refused too. Of a purpose that the requested one stands within,
+// channels count as well, and types of message where it has the one requested.
+func (j *judge) topics(pu *Purpose, c *Consent, own bool) {
 	if j.req.Act != abide.ActContact && j.req.Act != abide.ActChoose {
 		return
 	}
 	t := j.req.Topic
-	if slices.Contains(c.RefusedTopics, t) || (len(c.Topics) > 0 && !slices.Contains(c.Topics, t)) ||
-		(t == "" && len(c.RefusedTopics) > 0) {
+	if (own || slices.Contains(pu.Topics, t)) && (slices.Contains(c.RefusedTopics, t) || (len(c.Topics) > 0 && !slices.Contains(c.Topics, t)) ||
+		(t == "" && len(c.RefusedTopics) > 0)) {
 		j.refuse(abide.DenyTopicRefused, pu.Clause, pu.Span, "The person does not want this type of message.")
 	}
 	if j.req.Act != abide.ActContact {

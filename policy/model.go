@@ -36,6 +36,7 @@ type Policy struct {
 	orders       map[string]*order
 	minors       *minors
 	ages         []ages // by place
+	agesSaid     []ages // likewise, 0 where no profile says one
 	places       placeTable
 
 	archive map[string]*coverage // by digest of terms, current and old
@@ -99,6 +100,7 @@ type Purpose struct {
 	doc        int32
 	onlyAgreed bool     // its document prevails: it speaks to those who accepted it
 	prevailing *Purpose // the same purpose in the document that prevails
+	twin       *Purpose // the same purpose in the other document, either way
 	within     *Purpose
 	covers     *coverage
 	variants   []variant
@@ -110,6 +112,16 @@ type Purpose struct {
 	closed     *minors
 	messages   []abide.Obligation
 	reasons    permits
+}
+
+// markets reports whether the purpose is marketing, or stands within it.
+func (pu *Purpose) markets() bool {
+	for w := pu; w != nil; w = w.within {
+		if w.Marketing {
+			return true
+		}
+	}
+	return false
 }
 
 // Service is what people take part in.
@@ -221,15 +233,15 @@ type never struct {
 // coverage is what terms cover, as sets. The policy's own terms and those of
 // earlier policies have the same form.
 type coverage struct {
-	purpose  abide.Purpose
-	all      bitset // uses, contacts and chosen_by
-	read     bitset
-	contact  bitset
-	choose   bitset
-	gets     map[abide.Recipient]bitset
-	topics   []abide.Topic
-	keep     []*rule.Deadline // of old terms: what was promised then
-	archived bool
+	purpose abide.Purpose
+	all     bitset // uses, contacts and chosen_by
+	read    bitset
+	contact bitset
+	choose  bitset
+	gets    map[abide.Recipient]bitset
+	topics  []abide.Topic
+	offers  []TermsOffer
+	keep    []*rule.Deadline // what was promised: all bind
 }
 
 // forAct is the table of which categories an act may touch (see

@@ -9,8 +9,10 @@ import (
 )
 
 // addMonths adds calendar months; a day that the month does not have becomes
-// its last one.
+// its last one. Days are those of UTC, so that a deadline depends on the instant
+// and not on the clock that wrote it down.
 func addMonths(t time.Time, n int) time.Time {
+	t = t.UTC()
 	y, m, d := t.Date()
 	last := time.Date(y, m+time.Month(n)+1, 0, 0, 0, 0, 0, t.Location()).Day()
 	h, mi, s := t.Clock()
@@ -118,7 +120,8 @@ func (p *Policy) LawGround(c abide.Category, it ItemFact, f *Facts) (ground abid
 
 // dueFor is the end of one purpose for one item, whether or not the person
 // agrees: the earliest of its deadlines, of the category's own, and of what
-// older terms promised. ended is false if no end is known.
+// the terms promised that the person agreed to, be they older ones or those of
+// another place. ended is false if no end is known.
 func (p *Policy) dueFor(pu *Purpose, v *variant, cat *Category, it *ItemFact, f *Facts) (due time.Time, ends bool) {
 	c := f.consent(pu.Name)
 	take := func(ds []*rule.Deadline) {
@@ -136,7 +139,7 @@ func (p *Policy) dueFor(pu *Purpose, v *variant, cat *Category, it *ItemFact, f 
 		}
 	}
 	if c != nil && c.Terms != v.digest && v.strictest.rank >= rankNoObjection {
-		if old := p.archive[c.Terms]; old != nil && old.archived && old.purpose == pu.Name {
+		if old := p.archive[c.Terms]; old != nil && old.purpose == pu.Name {
 			take(old.keep)
 		}
 	}

@@ -167,9 +167,10 @@ type lawOf struct {
 }
 
 // demandFor is what a request must satisfy: that of its channel if it is a
-// contact by one, else the strictest.
+// contact by one that laws know, else the strictest. A messenger that the policy
+// made a channel of could be read as any of those.
 func (v *variant) demandFor(req *Request) demand {
-	if req.Act == abide.ActContact && req.Channel != "" {
+	if req.Act == abide.ActContact && slices.Contains(regimeChannels, req.Channel) {
 		return v.asks.on(req.Channel)
 	}
 	return v.strictest

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/client"
 )
 
 func (m *Main) tokenCommand() *cobra.Command {
@@ -21,10 +27,33 @@ func (m *Main) tokenCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "revoke NAME", Short: "Revoke a token; the next request with it is refused", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return m.show(cmd, &p, http.MethodDelete, "/v1/tokens/"+url.PathEscape(args[0]), nil)
+				return m.with(cmd, &p, func(ctx context.Context, c *client.Client) error { return m.revoke(ctx, c, args[0]) })
 			},
 		})
 	return cmd
+}
+
+// revoke says so if there is no such token: a name typed wrongly leaves the
+// right one in force.
+func (m *Main) revoke(ctx context.Context, c *client.Client, name string) error {
+	type token struct {
+		Name string `json:"name"`
+	}
+	var held struct {
+		Tokens []token `json:"tokens"`
+	}
+	if err := c.Do(ctx, http.MethodGet, "/v1/tokens", nil, &held); err != nil {
+		return err
+	}
+	if !slices.Contains(held.Tokens, token{name}) {
+		return &abide.Error{Code: abide.CodeNotFound, Detail: "no_token", Message: "there is no token of this name",
+			Hint: "`abide token list` shows those there are"}
+	}
+	if err := c.Do(ctx, http.MethodDelete, "/v1/tokens/"+url.PathEscape(name), nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintln(m.Stdout, "revoked:", name)
+	return nil
 }
 
 func (m *Main) tokenCreate(p *place) *cobra.Command {
@@ -42,6 +71,9 @@ func (m *Main) tokenCreate(p *place) *cobra.Command {
 			}
 			if role != "" {
 				in["kind"], in["role"] = "staff", role
+			}
+			if expires < 0 || (expires == 0 && cmd.Flags().Changed("expires")) {
+				return usage("a token that has expired already opens nothing; --expires is a time from now, such as 720h")
 			}
 			if expires > 0 {
 				in["expires"] = m.Now().Add(expires).UTC()
@@ -73,7 +105,7 @@ func (m *Main) registerCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "put KIND NAME JSON", Short: "Put a fact: members, contracts, staff or reviews", Args: cobra.ExactArgs(3),
 			Example: `  abide register put members harbour-cloud '{"class":"affiliates"}'
-  abide register put contracts harbour-cloud '{"signed":"2026-01-01T00:00:00Z","covers":["HK","EU"]}'`,
+  abide register put contracts harbour-cloud-2026 '{"recipient":"harbour-cloud","signed":"2026-01-01T00:00:00Z","covers":["HK","EU"]}'`,
 			RunE: func(cmd *cobra.Command, args []string) error {
 				if !json.Valid([]byte(args[2])) {
 					return usage("the fact is not JSON")

@@ -43,6 +43,9 @@ func (m *Main) placeFlags(cmd *cobra.Command, p *place) {
 // directory is served in process, so that both ways run the same code.
 func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), error) {
 	server, data := p.server, p.data
+	if server != "" && data != "" {
+		return nil, nil, usage("--server and --data are two places; name one")
+	}
 	if server == "" && data == "" {
 		server, data = m.Env("ABIDE_SERVER"), m.Env("ABIDE_DATA")
 	}
@@ -57,15 +60,19 @@ func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), e
 		token = m.Env("ABIDE_TOKEN")
 	}
 	c, err := client.New(server, token)
-	return c, func() {}, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, func() {}, nil
 }
 
 func (m *Main) connectLocal(ctx context.Context, dir string, create bool) (*client.Client, func(), error) {
-	if _, err := os.Stat(filepath.Join(dir, "abide.db")); err != nil && !create {
+	f := storeFlags{data: dir, create: create}
+	if !create && !f.exists() {
 		return nil, nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_store",
 			Message: "there is no store in this data directory", Hint: "make one with `abide policy publish POLICY --data DIR`"}
 	}
-	st, err := m.open(ctx, storeFlags{data: dir, create: create})
+	st, err := m.open(ctx, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -139,6 +146,17 @@ type storeFlags struct {
 	create       bool
 }
 
+func (f storeFlags) database() string { return filepath.Join(f.data, "abide.db") }
+
+// exists reports whether the embedded store is there already.
+func (f storeFlags) exists() bool {
+	if f.postgres != "" {
+		return false // the database knows; it refuses a keyring that is not its own
+	}
+	_, err := os.Stat(f.database())
+	return err == nil
+}
+
 // opened is a store with its engine.
 type opened struct {
 	engine *engine.Engine
@@ -166,10 +184,9 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 	}
 	keyDir := filepath.Join(f.data, "keys")
 	if err := os.MkdirAll(keyDir, 0o700); err != nil {
-		return st, &abide.Error{Code: abide.CodeUnavailable, Detail: "data_directory",
-			Message: "the data directory cannot be made", Hint: "choose one that you may write to", Err: err}
+		return st, dataDirectory(err)
 	}
-	ring, err := keyring(filepath.Join(keyDir, "keyring.json"), f.create)
+	ring, err := keyring(filepath.Join(keyDir, "keyring.json"), f.create && !f.exists())
 	if err != nil {
 		return st, err
 	}
@@ -181,19 +198,19 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 			keysURL = f.postgres
 		}
 		if store, err = postgres.Open(ctx, f.postgres, postgres.Options{}); err != nil {
-			return st, err
+			return st, notOpened(err, "is the URL of --postgres right, and the database running?")
 		}
 		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
 		keyStore, err = postgres.OpenKeys(ctx, keysURL)
 	} else {
-		if store, err = sqlite.Open(ctx, filepath.Join(f.data, "abide.db"), sqlite.Options{}); err != nil {
-			return st, err
+		if store, err = sqlite.Open(ctx, f.database(), sqlite.Options{}); err != nil {
+			return st, notOpened(err, "is abide.db in the data directory a store of Abide? restore it from its backup, or name another directory")
 		}
 		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
 		keyStore, err = sqlite.OpenKeys(ctx, filepath.Join(keyDir, "keys.db"))
 	}
 	if err != nil {
-		return st, err
+		return st, notOpened(err, "the store of wrapped keys did not open: keys.db in the data directory, or the database of --keys-postgres")
 	}
 	st.closes = append(st.closes, func(context.Context) { _ = keyStore.Close() })
 	profiles, err := laws.Load()
@@ -208,10 +225,30 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 	return st, nil
 }
 
-// keyring opens the keyring of a store, or makes one for a new store.
+// keyring opens the keyring of a store, or makes one for a new store. A store
+// that is there already has its keyring somewhere: a new one would open nothing.
 func keyring(path string, create bool) (*keys.Keyring, error) {
-	if _, err := os.Stat(path); os.IsNotExist(err) && create {
-		return keys.Create(path)
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		if create {
+			return keys.Create(path)
+		}
+		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_keyring",
+			Message: "the keyring of this store is missing: keys/keyring.json in the data directory",
+			Hint:    "restore it from its backup; without it nothing in the store can be read", Err: err}
 	}
 	return keys.Open(path)
+}
+
+func dataDirectory(err error) error {
+	return &abide.Error{Code: abide.CodeUnavailable, Detail: "data_directory",
+		Message: "the data directory cannot be made or written to", Hint: "choose one that you may write to", Err: err}
+}
+
+// notOpened says why a database did not open, unless that is said well already.
+func notOpened(err error, hint string) error {
+	if abide.ErrorDetail(err) != "" {
+		return err
+	}
+	return &abide.Error{Code: abide.CodeUnavailable, Detail: "store_not_opened",
+		Message: "the store cannot be opened: " + err.Error(), Hint: hint, Err: err}
 }

@@ -31,6 +31,12 @@ func checkReport(res *load.Result) checkOutput {
 		Diagnostics: res.Diagnostics, Coverage: res.Report.Coverage, Clauses: res.Report.Clauses,
 		Suppressed: res.Report.Suppressions, Examples: len(res.Set.Examples),
 	}
+	if out.Diagnostics == nil {
+		out.Diagnostics = diag.List{}
+	}
+	if out.Suppressed == nil {
+		out.Suppressed = []check.Suppressed{}
+	}
 	if out.Publishable {
 		out.Version = res.Policy.Version()
 	}

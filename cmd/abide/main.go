@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -74,8 +75,6 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 		Version:       api.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(m.Stdin)
 	root.SetOut(m.Stdout)
@@ -87,13 +86,49 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 		&cobra.Group{ID: "people", Title: "Act on people's data:"},
 		&cobra.Group{ID: "admin", Title: "Administer:"},
 	)
+	root.SetHelpCommandGroupID("admin")
+	root.SetCompletionCommandGroupID("admin")
 	root.AddCommand(
 		m.serveCommand(), m.initCommand(),
 		m.policyCommand(),
 		m.decideCommand(), m.subjectCommand(), m.consentCommand(), m.eraseCommand(), m.importCommand(),
 		m.tokenCommand(), m.registerCommand(), m.approvalCommand(), m.findingsCommand(),
 	)
+	strict(root)
 	return root
+}
+
+// strict makes every command say what it takes, and makes a command that only
+// groups others refuse what it does not know.
+func strict(cmd *cobra.Command) {
+	if cmd.HasSubCommands() {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			hint := "`" + cmd.CommandPath() + " --help` lists the commands"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean `" + cmd.CommandPath() + " " + near[0] + "`?"
+			}
+			return &abide.Error{Code: abide.CodeInvalid, Detail: "usage", Message: "there is no such command: " + cmd.CommandPath() + " " + args[0], Hint: hint}
+		}
+		cmd.SuggestionsMinimumDistance = 2
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	} else if takes := cmd.Args; takes != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if takes(cmd, args) == nil {
+				return nil
+			}
+			message := "something is missing"
+			if wanted := len(strings.Fields(cmd.Use)) - 1; len(args) > wanted {
+				message = "that is more than this command takes"
+			}
+			return &abide.Error{Code: abide.CodeInvalid, Detail: "usage", Message: message, Hint: "usage: " + cmd.UseLine()}
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		strict(sub)
+	}
 }
 
 // usage is an error in how a command was called.
@@ -130,9 +165,10 @@ func (m *Main) report(err error) int {
 		if own.Detail == "usage" {
 			code = exitUsage
 		}
-	case strings.HasPrefix(message, "unknown command"), strings.HasPrefix(message, "accepts "), strings.HasPrefix(message, "requires "),
-		strings.HasPrefix(message, "required flag"):
+	case strings.HasPrefix(message, "required flag"), strings.HasPrefix(message, "if any flags"), strings.HasPrefix(message, "at least one of the flags"):
 		code, hint = exitUsage, "add --help to see how the command is used"
+	case errors.As(err, new(*net.OpError)):
+		message, code, hint = strings.TrimPrefix(message, "abide: "), exitAgain, "is the server running, and is the URL of --server right?"
 	}
 	fmt.Fprintf(m.Stderr, "abide: error: %s\n", message)
 	if decision != nil {

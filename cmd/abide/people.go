@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,6 +44,9 @@ if refused.`,
 			id, err := abide.ParseSubjectID(args[0])
 			if err != nil {
 				return err
+			}
+			if abide.ParseAct(act) == 0 {
+				return usage("there is no such act; --act is collect, read, use, contact, choose or disclose")
 			}
 			req := client.DecideRequest{Subject: id, Purpose: abide.Purpose(purpose), Act: act,
 				Recipient: abide.Recipient(recipient), Service: abide.Service(service),
@@ -168,17 +172,27 @@ func (m *Main) subjectFind(p *place) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "find", Short: "Find people by a value read from standard input",
 		Long:    "Finds people by a value of a findable category. The value is read from standard input, so that it stays out of the shell's history and the process list.",
-		Example: "  printf a@example.test | abide subject find --category person.email\n  printf customer-1017 | abide subject find --category '~reference'",
+		Example: "  printf a@example.test | abide subject find --category person.email --purpose provide\n  printf customer-1017 | abide subject find --category '~reference'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			raw, err := io.ReadAll(io.LimitReader(m.Stdin, 1<<16))
 			if err != nil {
 				return err
 			}
+			value := strings.TrimRight(string(raw), "\r\n")
+			if value == "" {
+				return usage("there is no value on standard input")
+			}
+			if category != "~reference" && purpose == "" {
+				return usage("say what for: --purpose; only your own reference is found without one")
+			}
 			return m.with(cmd, p, func(ctx context.Context, c *client.Client) error {
-				ids, err := c.Lookup(ctx, abide.Category(category), strings.TrimRight(string(raw), "\r\n"), abide.Purpose(purpose))
+				ids, err := c.Lookup(ctx, abide.Category(category), value, abide.Purpose(purpose))
 				if err != nil {
 					return err
+				}
+				if len(ids) == 0 {
+					fmt.Fprintln(m.Stderr, "abide: nobody is found by this value")
 				}
 				if p.json {
 					return printJSON(m.Stdout, map[string]any{"ids": ids})
@@ -216,7 +230,8 @@ func (m *Main) subjectPut(p *place) *cobra.Command {
 				in = f
 			}
 			items := map[abide.Category]any{}
-			if err := json.NewDecoder(in).Decode(&items); err != nil {
+			d := json.NewDecoder(in)
+			if d.Decode(&items) != nil || d.Decode(new(any)) != io.EOF || len(items) == 0 {
 				return usage(`the values are not one JSON object; write {"category": value}`)
 			}
 			return m.with(cmd, p, func(ctx context.Context, c *client.Client) error {
@@ -234,6 +249,7 @@ func (m *Main) subjectPut(p *place) *cobra.Command {
 	cmd.Flags().StringVar(&source, "source", "cli", "where it came from")
 	cmd.Flags().StringVar(&ref, "ref", "", "ties the items to facts: the order's number")
 	cmd.Flags().StringVar(&file, "file", "-", "file with the values; - is standard input")
+	cmd.MarkFlagsOneRequired("service", "purpose")
 	return cmd
 }
 
@@ -254,11 +270,18 @@ func (m *Main) subjectRead(p *place) *cobra.Command {
 			}
 			return m.with(cmd, p, func(ctx context.Context, c *client.Client) error {
 				got, err := c.Read(ctx, id, req)
+				var refused *client.Error
+				if p.json && errors.As(err, &refused) && refused.Decision != nil {
+					_ = printJSON(m.Stdout, map[string]any{"data": nil, "decision": refused.Decision}) // the error that follows says as much
+				}
 				if err != nil {
 					return err
 				}
 				if p.json {
 					return printJSON(m.Stdout, got)
+				}
+				if len(got.Data) == 0 {
+					fmt.Fprintln(m.Stderr, "abide: permitted, but nothing is held of this")
 				}
 				return table(m.Stdout, "CATEGORY\tVALUE\tSOURCE\tUNTIL", func(row func(...any)) {
 					for _, c := range req.Categories {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -119,8 +120,14 @@ func (m *Main) policyRender() *cobra.Command {
 		Use: "render DIR", Short: "Render the policy as the page or the text to publish", Args: cobra.ExactArgs(1),
 		Example: "  abide policy render examples/shop/policy --out privacy.html",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if format != "html" && format != "text" {
+				return usage("--format is html or text")
+			}
 			res, err := m.checked(args[0])
 			if err != nil {
+				return err
+			}
+			if err := written(res, language); err != nil {
 				return err
 			}
 			o := render.Options{Files: res.Files, Document: abide.DocumentName(document), Language: language, Rules: rules, Examples: withExamples}
@@ -139,6 +146,21 @@ func (m *Main) policyRender() *cobra.Command {
 	cmd.Flags().BoolVar(&rules, "rules", true, "show beside each clause which rules enforce it")
 	cmd.Flags().BoolVar(&withExamples, "examples", false, "print the policy's example cases")
 	return cmd
+}
+
+// written refuses a language that the policy is not written in, rather than
+// giving another.
+func written(res *load.Result, language string) error {
+	var have []string
+	for _, d := range res.Set.Documents {
+		if language == "" || strings.EqualFold(d.Language, language) {
+			return nil
+		}
+		if !slices.Contains(have, d.Language) {
+			have = append(have, d.Language)
+		}
+	}
+	return usage("the policy is not written in that language; it is in " + strings.Join(have, ", "))
 }
 
 // writeTo writes a file whole or not at all, or to standard output.
@@ -198,6 +220,9 @@ func (m *Main) policyPublish() *cobra.Command {
 is made if it is not there.`,
 		Example: "  abide policy publish ./policy --server https://privacy.shop.example\n  abide policy publish ./policy --data ./data",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := m.checked(args[0]); err != nil {
+				return err // before a data directory is made for it
+			}
 			files, err := readFolder(args[0])
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,29 +63,60 @@ people and tokens to try things with, and serves a guided start page at /.`,
 	fl.BoolVar(&f.logJSON, "log-json", false, "log as JSON")
 	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate file, to serve HTTPS")
 	fl.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
-	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	return cmd
 }
 
-func (m *Main) serve(ctx context.Context, f serveFlags) error {
-	log := m.logger(f.logJSON)
-	if f.store.data == "" {
-		f.store.data = m.Env("ABIDE_DATA")
+// check refuses flags that would be of no effect, or of one that nobody wants:
+// a demo never writes its made-up people into a store that is kept.
+func (f *serveFlags) check() error {
+	switch {
+	case f.demo && (f.store.data != "" || f.store.postgres != "" || f.policy != ""):
+		return usage("--demo brings its own temporary store and policy; leave out --data, --postgres and --policy")
+	case !f.demo && f.demoTokens != "":
+		return usage("--demo-tokens belongs to --demo; `abide token create` makes tokens for a store")
+	case f.store.keysPostgres != "" && f.store.postgres == "":
+		return usage("--keys-postgres needs --postgres too")
+	case (f.tlsCert == "") != (f.tlsKey == ""):
+		return usage("--tls-cert and --tls-key belong together")
 	}
+	return nil
+}
+
+func (m *Main) serve(ctx context.Context, f serveFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	log := m.logger(f.logJSON)
 	if f.demo {
 		dir, err := os.MkdirTemp("", "abide-demo-")
 		if err != nil {
-			return err
+			return dataDirectory(err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		if f.store.data == "" {
-			f.store.data = dir
-		}
+		f.store.data = dir
+	}
+	if f.store.data == "" {
+		f.store.data = m.Env("ABIDE_DATA")
 	}
 	if f.store.data == "" {
 		return usage("no data directory; use --data DIR, or --demo for a temporary one")
 	}
+	listener, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
 	f.store.create = true
+	if f.store.postgres == "" {
+		if err := os.MkdirAll(f.store.data, 0o700); err != nil {
+			return dataDirectory(err)
+		}
+		unlock, err := lockData(f.store.data)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	st, err := m.open(ctx, f.store)
 	if err != nil {
 		return err
@@ -106,7 +138,7 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 			return err
 		}
 	}
-	return m.listenAndServe(ctx, f, api.New(o), log, guide)
+	return m.answer(ctx, listener, api.New(o), log, guide)
 }
 
 // publishAtStart puts the folder in force unless it is already.
@@ -134,12 +166,31 @@ func (m *Main) logger(asJSON bool) *slog.Logger {
 // shutdownGrace is how long running requests may take to end after a signal.
 const shutdownGrace = 15 * time.Second
 
-func (m *Main) listenAndServe(ctx context.Context, f serveFlags, handler http.Handler, log *slog.Logger, guide *demo) error {
+// open takes the address before anything is written, so that a server that
+// cannot listen changes nothing.
+func (f *serveFlags) open(ctx context.Context) (net.Listener, error) {
+	var certificates []tls.Certificate
+	if f.tlsCert != "" {
+		pair, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		if err != nil {
+			return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "tls_files", Message: "the certificate or its key cannot be used: " + err.Error(),
+				Hint: "--tls-cert is a PEM file with the certificate and what signed it, --tls-key its key", Err: err}
+		}
+		certificates = []tls.Certificate{pair}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
-		return &abide.Error{Code: abide.CodeUnavailable, Detail: "listen", Message: "the address cannot be listened on",
-			Hint: "is another server running there? choose another with --listen", Err: err}
+		return nil, &abide.Error{Code: abide.CodeUnavailable, Detail: "listen", Message: "cannot listen: " + err.Error(),
+			Hint: "is another server running there? choose another address with --listen, such as 127.0.0.1:8081", Err: err}
 	}
+	if certificates != nil {
+		return tls.NewListener(listener, &tls.Config{Certificates: certificates, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
+	}
+	return listener, nil
+}
+
+// answer serves until the context ends, and then lets running requests end.
+func (m *Main) answer(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, guide *demo) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -149,24 +200,17 @@ func (m *Main) listenAndServe(ctx context.Context, f serveFlags, handler http.Ha
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	scheme := "http"
-	if f.tlsCert != "" {
-		scheme = "https"
+	url := "http://" + listener.Addr().String()
+	if _, plain := listener.(*net.TCPListener); !plain {
+		url = "https://" + listener.Addr().String()
 	}
-	url := scheme + "://" + listener.Addr().String()
 	if guide != nil {
 		guide.announce(m.Stdout, url)
 	} else {
 		fmt.Fprintf(m.Stdout, "abide: listening on %s\n", url)
 	}
 	done := make(chan error, 1)
-	go func() {
-		if f.tlsCert != "" {
-			done <- server.ServeTLS(listener, f.tlsCert, f.tlsKey)
-		} else {
-			done <- server.Serve(listener)
-		}
-	}()
+	go func() { done <- server.Serve(listener) }()
 	select {
 	case err := <-done:
 		return err
@@ -175,7 +219,7 @@ func (m *Main) listenAndServe(ctx context.Context, f serveFlags, handler http.Ha
 	log.Info("shutting down")
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer cancel()
-	err = server.Shutdown(closing)
+	err := server.Shutdown(closing)
 	if served := <-done; err == nil && !errors.Is(served, http.ErrServerClosed) {
 		err = served
 	}

@@ -73,7 +73,7 @@ var mayCall = map[operation]who{
 	opPolicyHistory: {service: true, staff: true},
 	opImport:        {},
 	opAskApproval:   {service: true, staff: true},
-	opApprove:       {staff: true},
+	opApprove:       {staff: true, purpose: true},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero

@@ -131,7 +131,8 @@ func TestLargeValuesAreRefused(t *testing.T) {
 func checkNormal(t interface{ Fatalf(string, ...any) }, format string, raw json.RawMessage, region string) {
 	canonical, index, err := vault.Normalize(format, raw, region)
 	if err != nil {
-		if len(raw) > 6 && strings.Contains(err.Error(), strings.Trim(string(raw), `" `)) {
+		// Short texts may happen to be words of the message.
+		if text := strings.Trim(string(raw), `" `); len(text) > 6 && strings.Contains(err.Error(), text) {
 			t.Fatalf("%s: the error repeats the value: %v", format, err)
 		}
 		return

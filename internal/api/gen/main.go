@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -39,7 +40,7 @@ func run(dir string) error {
 
 // openAPI asks the handler for its own description.
 func openAPI() ([]byte, error) {
-	req, err := http.NewRequest(http.MethodGet, "/openapi.json", nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "/openapi.json", nil)
 	if err != nil {
 		return nil, err
 	}
