@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 LINT    := $(BIN)/golangci-lint
 VULN    := $(BIN)/govulncheck
-FUZZ    ?= 10s
+FUZZ    ?= 5s
 
 .PHONY: test deps build lint vuln unit browser fuzz generated proof bench clean
 
