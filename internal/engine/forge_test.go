@@ -159,6 +159,8 @@ func TestErasureForgetsApprovals(t *testing.T) {
 		wantError(t, err, abide.CodeNotFound, "no_such_approval")
 		_, err = ask(gone)
 		wantError(t, err, abide.CodeErased, "subject_erased")
+		_, err = w.e.Approve(t.Context(), serving("eve"), second.ID)
+		wantError(t, err, abide.CodeDenied, "actor_may_not")
 		must2(w.e.Approve(t.Context(), other, second.ID))(t)
 	})
 }
