@@ -17,6 +17,7 @@ import (
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/client"
 	"github.com/abide-privacy/abide/laws"
+	"github.com/abide-privacy/abide/policy"
 	"github.com/abide-privacy/abide/policy/diag"
 	"github.com/abide-privacy/abide/policy/diff"
 	"github.com/abide-privacy/abide/policy/load"
@@ -30,8 +31,8 @@ func (m *Main) policyCommand() *cobra.Command {
 }
 
 // loadPolicy reads a folder, or a folder of sidecars over the notices of
-// another folder.
-func loadPolicy(dir, notices string) (*load.Result, error) {
+// another folder. Archive holds the terms of the policy before, if one is known.
+func loadPolicy(dir, notices string, archive []policy.Terms) (*load.Result, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_policy",
 			Message: "there is no policy folder at this path", Hint: "make one with `abide init DIR`"}
@@ -41,15 +42,15 @@ func loadPolicy(dir, notices string) (*load.Result, error) {
 		return nil, err
 	}
 	if notices != "" {
-		return load.LoadSidecars(os.DirFS(dir), os.DirFS(notices), profiles, nil), nil
+		return load.LoadSidecars(os.DirFS(dir), os.DirFS(notices), profiles, archive), nil
 	}
-	return load.Load(os.DirFS(dir), profiles, nil), nil
+	return load.Load(os.DirFS(dir), profiles, archive), nil
 }
 
 // checked loads a policy that must be without errors, and shows its findings
 // otherwise.
-func (m *Main) checked(dir string) (*load.Result, error) {
-	res, err := loadPolicy(dir, "")
+func (m *Main) checked(dir string, archive []policy.Terms) (*load.Result, error) {
+	res, err := loadPolicy(dir, "", archive)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ say. Exits 1 if anything keeps the policy from being published.`,
 		Example: "  abide policy check examples/shop/policy\n  abide policy check rules/ --notices site-policy/",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			res, err := loadPolicy(args[0], notices)
+			res, err := loadPolicy(args[0], notices, nil)
 			if err != nil {
 				return err
 			}
@@ -104,7 +105,7 @@ func (m *Main) policySay() *cobra.Command {
 		Use: "say DIR", Short: "Write every rule back as one plain sentence", Args: cobra.ExactArgs(1),
 		Example: "  abide policy say examples/shop/policy | less",
 		RunE: func(_ *cobra.Command, args []string) error {
-			res, err := m.checked(args[0])
+			res, err := m.checked(args[0], nil)
 			if err != nil {
 				return err
 			}
@@ -123,7 +124,7 @@ func (m *Main) policyRender() *cobra.Command {
 			if format != "html" && format != "text" {
 				return usage("--format is html or text")
 			}
-			res, err := m.checked(args[0])
+			res, err := m.checked(args[0], nil)
 			if err != nil {
 				return err
 			}
@@ -193,11 +194,11 @@ func (m *Main) policyDiff() *cobra.Command {
 		Use: "diff OLD NEW", Short: "Say exactly what becomes permitted, what becomes forbidden and who is asked again", Args: cobra.ExactArgs(2),
 		Example: "  abide policy diff published/ draft/",
 		RunE: func(_ *cobra.Command, args []string) error {
-			before, err := m.checked(args[0])
+			before, err := m.checked(args[0], nil)
 			if err != nil {
 				return err
 			}
-			after, err := m.checked(args[1])
+			after, err := m.checked(args[1], before.Policy.AllTerms())
 			if err != nil {
 				return err
 			}
@@ -220,7 +221,7 @@ func (m *Main) policyPublish() *cobra.Command {
 is made if it is not there.`,
 		Example: "  abide policy publish ./policy --server https://privacy.shop.example\n  abide policy publish ./policy --data ./data",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := m.checked(args[0]); err != nil {
+			if _, err := m.checked(args[0], nil); err != nil {
 				return err // before a data directory is made for it
 			}
 			files, err := readFolder(args[0])
