@@ -345,9 +345,6 @@ func (j *judge) state() {
 	default:
 		j.refuse(abide.DenyErased, "", abide.Span{}, "The person's state is not known, so they count as erased.")
 	}
-	if f.RestoredGap {
-		j.refuse(abide.DenyRestoredGap, "", abide.Span{}, "The store was restored, and what the person decided since the backup is not known.")
-	}
 	if req.Order != nil {
 		return // judged by its own rule
 	}

@@ -41,6 +41,10 @@ func (j *judge) basisOf(pu *Purpose, v *variant, own bool) []abide.Reason {
 	if d.rank == rankLaw {
 		return pu.reasons[rankLaw]
 	}
+	if j.f.RestoredGap && d.rank != rankContract {
+		// It rests on what the person said, or did not say against it.
+		j.refuseBasis(pu, v, abide.DenyRestoredGap, "The store was restored, and what the person decided about purpose ", string(pu.Name), " since the backup is not known.")
+	}
 	if c != nil {
 		j.topics(pu, c, own)
 	}

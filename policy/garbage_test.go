@@ -127,8 +127,6 @@ func groundless(p *policy.Policy, f *policy.Facts, r *policy.Request) string {
 	switch {
 	case f.Status != abide.StatusActive:
 		return "the person is erased"
-	case f.RestoredGap:
-		return "the past is not known"
 	case r.ForValue && r.Act == abide.ActDisclose:
 		return "it is a sale"
 	case r.Order != nil:
@@ -140,6 +138,9 @@ func groundless(p *policy.Policy, f *policy.Facts, r *policy.Request) string {
 	}
 	if pu.Rule.Basis.Kind != rule.BasisConsent {
 		return ""
+	}
+	if f.RestoredGap {
+		return "what they decided is not known"
 	}
 	for i := range f.Consents {
 		if c := &f.Consents[i]; c.Purpose == pu.Name {
