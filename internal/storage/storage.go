@@ -110,7 +110,8 @@ type Looks interface {
 	Spool(ctx context.Context, b *SpoolBatch) error
 	// SpoolBatches returns batches not yet indexed, by key order.
 	SpoolBatches(ctx context.Context, limit int) ([]SpoolBatch, error)
-	// IndexLooks writes a batch's look rows and marks it indexed, at once.
+	// IndexLooks writes a batch's look rows to their subjects and then marks it
+	// indexed. Killed in between, it is done again, to the same effect.
 	IndexLooks(ctx context.Context, node string, batch uint64, rows []LookRow) error
 	// LooksOf returns the looks at one subject, oldest first.
 	LooksOf(ctx context.Context, id abide.SubjectID, after LookKey, limit int) ([]LookRow, error)

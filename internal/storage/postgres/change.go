@@ -4,19 +4,19 @@ import (
 	"context"
 
 	"github.com/abide-privacy/abide/internal/storage"
-	"github.com/jackc/pgx/v5"
 )
 
 // Commit sends the change as one pipeline. Its first statements refuse if the
 // policy epoch or the subject's version is another one; the second of them also
-// locks the subject until the commit.
+// locks the subject until the commit. Each statement names one subject, so all
+// of them go to one shard.
 func (s *Store) Commit(ctx context.Context, c *storage.Change) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	return s.d.write(ctx, func(b *pgx.Batch) {
+	return s.d.write(ctx, func(b *batch) {
 		if c.Epoch != 0 {
-			b.Queue(`SELECT 1 / count(*) FROM policy_epoch WHERE id = 1 AND n = $1`, int64(c.Epoch))
+			b.refuse(`SELECT 1 / count(*) FROM policy_epoch WHERE id = 1 AND n = $1`, int64(c.Epoch))
 		}
 		queueSubject(b, c)
 		queueItems(b, c)
@@ -29,23 +29,24 @@ func (s *Store) Commit(ctx context.Context, c *storage.Change) error {
 	})
 }
 
-func queueSubject(b *pgx.Batch, c *storage.Change) {
+func queueSubject(b *batch, c *storage.Change) {
 	r := &c.Row
 	if c.Expect == 0 {
-		b.Queue(require(`INSERT INTO subject
+		b.insertNew(`INSERT INTO subject
 			(subject_id, kind, status, version, next_due_at, sealed, law, entry_n, consent_n, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`),
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			id(r.ID), string(r.Kind), string(r.Status), int64(r.Version), maybeAt(r.NextDue), r.Sealed, r.Law,
 			int64(r.EntryN), int64(r.ConsentN), storage.Micros(r.Created))
 		return
 	}
-	b.Queue(require(`UPDATE subject SET kind = $3, status = $4, version = $5, next_due_at = $6, sealed = $7, law = $8,
-		entry_n = $9, consent_n = $10 WHERE subject_id = $1 AND version = $2`),
-		id(r.ID), int64(c.Expect), string(r.Kind), string(r.Status), int64(r.Version), maybeAt(r.NextDue), r.Sealed, r.Law,
+	b.refuse(`SELECT 1 / count(*) FROM (SELECT 1 FROM subject WHERE subject_id = $1 AND version = $2 FOR UPDATE) AS held`,
+		id(r.ID), int64(c.Expect))
+	b.Queue(`UPDATE subject SET kind = $2, status = $3, version = $4, next_due_at = $5, sealed = $6, law = $7,
+		entry_n = $8, consent_n = $9 WHERE subject_id = $1`, id(r.ID), string(r.Kind), string(r.Status), int64(r.Version), maybeAt(r.NextDue), r.Sealed, r.Law,
 		int64(r.EntryN), int64(r.ConsentN))
 }
 
-func queueItems(b *pgx.Batch, c *storage.Change) {
+func queueItems(b *batch, c *storage.Change) {
 	for i := range c.DropItems {
 		d := &c.DropItems[i]
 		b.Queue(`DELETE FROM item WHERE subject_id = $1 AND category = $2 AND item_id = $3`,
@@ -64,7 +65,7 @@ func queueItems(b *pgx.Batch, c *storage.Change) {
 	}
 }
 
-func queueConsents(b *pgx.Batch, c *storage.Change) {
+func queueConsents(b *batch, c *storage.Change) {
 	for i := range c.Consents {
 		e := &c.Consents[i]
 		b.Queue(`INSERT INTO consent_event (subject_id, n, at, purpose, action, terms, sealed)
@@ -79,7 +80,7 @@ func queueConsents(b *pgx.Batch, c *storage.Change) {
 	}
 }
 
-func queueFacts(b *pgx.Batch, c *storage.Change) {
+func queueFacts(b *batch, c *storage.Change) {
 	for i := range c.Facts {
 		f := &c.Facts[i]
 		b.Queue(`INSERT INTO fact (subject_id, anchor, event, at) VALUES ($1, $2, $3, $4)
@@ -88,7 +89,7 @@ func queueFacts(b *pgx.Batch, c *storage.Change) {
 	}
 }
 
-func queueEntry(b *pgx.Batch, e *storage.Entry) {
+func queueEntry(b *batch, e *storage.Entry) {
 	b.Queue(insertEntry, entryArgs(e)...)
 	b.Queue(`INSERT INTO pending (subject_id, n, commitment) VALUES ($1, $2, $3)`,
 		id(e.Subject), int64(e.N), e.Commitment[:])
@@ -101,7 +102,7 @@ func entryArgs(e *storage.Entry) []any {
 	return []any{id(e.Subject), int64(e.N), storage.Micros(e.At), e.Kind, e.Payload, e.Envelope, e.Commitment[:]}
 }
 
-func queueJobs(b *pgx.Batch, c *storage.Change) {
+func queueJobs(b *batch, c *storage.Change) {
 	if m := c.Idempotency; m != nil {
 		b.Queue(`INSERT INTO idempotency (subject_id, key, digest, sealed, expires_at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (subject_id, key) DO UPDATE SET digest = excluded.digest, sealed = excluded.sealed,

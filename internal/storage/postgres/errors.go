@@ -14,6 +14,7 @@ import (
 // SQLSTATE codes (PostgreSQL documentation, appendix A).
 const (
 	divisionByZero       = "22012"
+	uniqueViolation      = "23505"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	diskFull             = "53100"

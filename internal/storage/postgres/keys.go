@@ -5,7 +5,6 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
-	"github.com/jackc/pgx/v5"
 )
 
 // KeyStore is a storage.KeyStore in a PostgreSQL database.
@@ -33,11 +32,10 @@ func (s *KeyStore) Put(ctx context.Context, keys []storage.WrappedKey) error {
 	if len(keys) == 0 {
 		return s.d.usable(ctx)
 	}
-	return s.d.write(ctx, func(b *pgx.Batch) {
+	return s.d.write(ctx, func(b *batch) {
 		for i := range keys {
 			k := &keys[i]
-			b.Queue(require(`INSERT INTO subject_key (subject_id, compartment, version, kek, wrapped)
-				VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`),
+			b.insertNew(`INSERT INTO subject_key (subject_id, compartment, version, kek, wrapped) VALUES ($1, $2, $3, $4, $5)`,
 				id(k.Subject), int64(k.Compartment), int64(k.Version), k.KEK, k.Wrapped)
 		}
 	})
@@ -62,7 +60,7 @@ func (s *KeyStore) Destroy(ctx context.Context, subject abide.SubjectID, compart
 	for i, c := range compartments {
 		set[i] = int64(c)
 	}
-	return s.d.write(ctx, func(b *pgx.Batch) {
+	return s.d.writeTwice(ctx, func(b *batch) {
 		b.Queue(`DELETE FROM subject_key WHERE subject_id = $1 AND compartment = ANY($2)`, id(subject), set)
 	})
 }

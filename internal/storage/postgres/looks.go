@@ -2,22 +2,19 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Spool makes a batch durable. A batch that is there already stays as it is.
-func (s *Store) Spool(ctx context.Context, batch *storage.SpoolBatch) error {
-	looks := storage.EncodeLooks(batch.Looks)
-	return s.d.write(ctx, func(b *pgx.Batch) {
+func (s *Store) Spool(ctx context.Context, spooled *storage.SpoolBatch) error {
+	looks := storage.EncodeLooks(spooled.Looks)
+	return s.d.write(ctx, func(b *batch) {
 		b.Queue(`INSERT INTO spool (node, batch, at, looks) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			batch.Node, int64(batch.Batch), storage.Micros(batch.At), looks)
+			spooled.Node, int64(spooled.Batch), storage.Micros(spooled.At), looks)
 	})
 }
 
@@ -46,42 +43,52 @@ func (s *Store) SpoolBatches(ctx context.Context, limit int) ([]storage.SpoolBat
 	return out, nil
 }
 
-// IndexLooks moves a batch into the looks of its subjects. A batch that is
-// indexed already stays as it is; an unknown one is storage.ErrNotFound.
-func (s *Store) IndexLooks(ctx context.Context, node string, batch uint64, rows []storage.LookRow) error {
-	unknown := false
-	err := s.d.withConn(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		unknown = false
-		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-			var waiting bool
-			err := tx.QueryRow(ctx, `SELECT looks IS NOT NULL FROM spool WHERE node = $1 AND batch = $2 FOR UPDATE`,
-				node, int64(batch)).Scan(&waiting)
-			if errors.Is(err, pgx.ErrNoRows) {
-				unknown = true
-				return nil
-			}
-			if err != nil || !waiting {
-				return err
-			}
-			var b pgx.Batch
-			b.Queue(`UPDATE spool SET looks = NULL WHERE node = $1 AND batch = $2`, node, int64(batch))
-			for i := range rows {
-				queueLook(&b, &rows[i])
-			}
-			return tx.SendBatch(ctx, &b).Close()
-		})
-	})
-	if err == nil && unknown {
-		err = storage.ErrNotFound
+// IndexLooks writes the looks to their subjects and then marks the batch. No
+// transaction holds two subjects: on a sharded database each look commits by
+// itself, on one server all of them under one sync. Whoever is killed in
+// between leaves the batch unmarked, and doing it again writes the same rows.
+// A batch that is indexed already stays as it is; an unknown one is
+// storage.ErrNotFound.
+func (s *Store) IndexLooks(ctx context.Context, node string, number uint64, rows []storage.LookRow) error {
+	waiting, err := first(list(ctx, s.d, func(s *scanner, v *bool) { s.dest = append(s.dest, v) },
+		`SELECT looks IS NOT NULL FROM spool WHERE node = $1 AND batch = $2`, node, int64(number)))
+	if err != nil || !*waiting {
+		return err
 	}
-	return err
+	if s.d.sharded {
+		groups := make([][]step, len(rows))
+		for i := range rows {
+			groups[i] = []step{{insertLook, lookArgs(&rows[i])}}
+		}
+		_, err = s.d.each(ctx, groups)
+	} else if len(rows) > 0 {
+		err = s.d.writeTwice(ctx, func(b *batch) {
+			for i := range rows {
+				b.Queue(insertLook, lookValues(&rows[i])...)
+			}
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return s.d.writeTwice(ctx, func(b *batch) {
+		b.Queue(`UPDATE spool SET looks = NULL WHERE node = $1 AND batch = $2`, node, int64(number))
+	})
 }
 
-func queueLook(b *pgx.Batch, r *storage.LookRow) {
+const insertLook = `INSERT INTO look (subject_id, node, batch, pos, at, kind, payload, envelope, commitment)
+	VALUES ($1::uuid, $2::text, $3::bigint, $4::bigint, $5::bigint, $6::text, $7::bytea, $8::bytea, $9::bytea)
+	ON CONFLICT (subject_id, node, batch, pos) DO NOTHING`
+
+func lookValues(r *storage.LookRow) []any {
 	k, l := &r.Key, &r.Look
-	b.Queue(`INSERT INTO look (subject_id, node, batch, pos, at, kind, payload, envelope, commitment)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		id(l.Subject), k.Node, int64(k.Batch), int64(k.Pos), storage.Micros(l.At), l.Kind, l.Payload, l.Envelope, l.Commitment[:])
+	return []any{id(l.Subject), k.Node, int64(k.Batch), int64(k.Pos), storage.Micros(l.At), l.Kind, l.Payload, l.Envelope, l.Commitment[:]}
+}
+
+func lookArgs(r *storage.LookRow) *raw {
+	k, l := &r.Key, &r.Look
+	return new(raw).binary(l.Subject[:]).text(k.Node).number(int64(k.Batch)).number(int64(k.Pos)). //nolint:gosec // far below
+													number(storage.Micros(l.At)).text(l.Kind).binary(l.Payload).binary(l.Envelope).binary(l.Commitment[:])
 }
 
 // LooksOf pages through the looks at a subject. The zero key starts at the
@@ -118,7 +125,7 @@ func (s *Store) AddCounters(ctx context.Context, counts []storage.Counter) error
 	slices.SortFunc(counts, func(a, b storage.Counter) int {
 		return strings.Compare(a.Name+"\x00"+a.Period+"\x00"+a.Value, b.Name+"\x00"+b.Period+"\x00"+b.Value)
 	})
-	return s.d.write(ctx, func(b *pgx.Batch) {
+	return s.d.write(ctx, func(b *batch) {
 		for _, c := range counts {
 			b.Queue(`INSERT INTO counter AS c (name, period, value, n) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (name, period, value) DO UPDATE SET n = c.n + excluded.n`, c.Name, c.Period, c.Value, c.N)

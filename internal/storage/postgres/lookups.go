@@ -11,23 +11,19 @@ import (
 
 // Claim tries every claim, each in a transaction of its own; one that is taken
 // does not undo the others. A confirmed claim stays confirmed when its own
-// subject claims it again.
+// subject claims it again. The row that both a claim and its refusal are about
+// is on the shard of the value.
 func (s *Store) Claim(ctx context.Context, claims []storage.Lookup, now time.Time) error {
-	rows := make([]*raw, len(claims))
+	groups := make([][]step, len(claims))
 	for i := range claims {
-		holder := storage.Holder(&claims[i])
-		rows[i] = lookupKey(&claims[i]).binary(holder[:]).maybeAt(claims[i].Expires).maybeAt(now)
+		l := &claims[i]
+		if l.Unique {
+			groups[i] = append(groups[i], step{heldByMany, lookupKey(l).maybeAt(now)})
+		}
+		holder := storage.Holder(l)
+		groups[i] = append(groups[i], step{insertClaim, lookupKey(l).binary(holder[:]).maybeAt(l.Expires).maybeAt(now)})
 	}
-	changed, err := s.d.each(ctx, `INSERT INTO lookup AS l
-		(index_value, index_key, category, holder, subject_id, expires_at, claimed_at)
-		SELECT $1::bytea, $2::text, $3::text, $5::uuid, $4::uuid, $6::bigint, $7::bigint
-		WHERE $5::uuid = $4::uuid OR NOT EXISTS (SELECT 1 FROM lookup WHERE index_value = $1::bytea
-			AND index_key = $2::text AND category = $3::text AND holder <> $5::uuid AND subject_id <> $4::uuid
-			AND (expires_at IS NULL OR expires_at > $7::bigint))
-		ON CONFLICT (index_value, index_key, category, holder) DO UPDATE
-		SET subject_id = excluded.subject_id, claimed_at = excluded.claimed_at, expires_at =
-			CASE WHEN l.subject_id = excluded.subject_id AND l.expires_at IS NULL THEN NULL ELSE excluded.expires_at END
-		WHERE l.subject_id = excluded.subject_id OR l.expires_at <= $7::bigint`, rows)
+	changed, err := s.d.each(ctx, groups)
 	if err != nil {
 		return err
 	}
@@ -38,6 +34,20 @@ func (s *Store) Claim(ctx context.Context, claims []storage.Lookup, now time.Tim
 	}
 	return nil
 }
+
+const (
+	// heldByMany refuses a unique claim on a value that others share already.
+	heldByMany = `SELECT 1 / (1 - sign(count(*))::int) FROM lookup WHERE index_value = $1::bytea
+		AND index_key = $2::text AND category = $3::text AND subject_id <> $4::uuid
+		AND holder <> '00000000-0000-0000-0000-000000000000' AND (expires_at IS NULL OR expires_at > $5::bigint)`
+	insertClaim = `INSERT INTO lookup AS l
+		(index_value, index_key, category, holder, subject_id, expires_at, claimed_at)
+		VALUES ($1::bytea, $2::text, $3::text, $5::uuid, $4::uuid, $6::bigint, $7::bigint)
+		ON CONFLICT (index_value, index_key, category, holder) DO UPDATE
+		SET subject_id = excluded.subject_id, claimed_at = excluded.claimed_at, expires_at =
+			CASE WHEN l.subject_id = excluded.subject_id AND l.expires_at IS NULL THEN NULL ELSE excluded.expires_at END
+		WHERE l.subject_id = excluded.subject_id OR l.expires_at <= excluded.claimed_at`
+)
 
 // lookupKey is the first four parameters of the statements here.
 func lookupKey(l *storage.Lookup) *raw {
@@ -58,36 +68,38 @@ func (s *Store) Drop(ctx context.Context, claims []storage.Lookup) error {
 }
 
 func (s *Store) eachLookup(ctx context.Context, claims []storage.Lookup, query string) error {
-	rows := make([]*raw, len(claims))
+	groups := make([][]step, len(claims))
 	for i := range claims {
-		rows[i] = lookupKey(&claims[i])
+		groups[i] = []step{{query, lookupKey(&claims[i])}}
 	}
-	_, err := s.d.each(ctx, query, rows)
+	_, err := s.d.each(ctx, groups)
 	return err
 }
 
 // Find returns claims on any of the values, expired ones too: the finder
 // checks each against the subject's item.
 func (s *Store) Find(ctx context.Context, category abide.Category, values []storage.IndexValue, limit int) ([]storage.Lookup, error) {
-	var found []storage.Claimed
-	var b pgx.Batch
-	for _, v := range values {
-		columns := func(s *scanner, c *storage.Claimed) {
-			c.Category, c.Index = category, v
-			s.id(&c.Subject)
-			s.dest = append(s.dest, &c.Unique)
-			s.at(&c.Expires)
-			num(s, &c.At)
-		}
-		many(&b, columns, func(rows []storage.Claimed) { found = append(found, rows...) },
-			`SELECT subject_id, holder <> subject_id, expires_at, claimed_at FROM lookup
-			WHERE index_value = $1 AND index_key = $2 AND category = $3 ORDER BY claimed_at DESC, subject_id LIMIT $4`,
-			v.Value, v.Key, string(category), limit)
-	}
-	if b.Len() == 0 {
+	if len(values) == 0 {
 		return nil, s.d.usable(ctx)
 	}
-	if err := s.d.read(ctx, &b); err != nil {
+	var found []storage.Claimed
+	err := s.d.read(ctx, func(b *pgx.Batch) {
+		found = nil
+		for _, v := range values {
+			columns := func(s *scanner, c *storage.Claimed) {
+				c.Category, c.Index = category, v
+				s.id(&c.Subject)
+				s.dest = append(s.dest, &c.Unique)
+				s.at(&c.Expires)
+				num(s, &c.At)
+			}
+			many(b, columns, func(rows []storage.Claimed) { found = append(found, rows...) },
+				`SELECT subject_id, holder <> subject_id, expires_at, claimed_at FROM lookup
+				WHERE index_value = $1 AND index_key = $2 AND category = $3 ORDER BY claimed_at DESC, subject_id LIMIT $4`,
+				v.Value, v.Key, string(category), limit)
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	return storage.NewestFirst(found, limit), nil

@@ -49,6 +49,7 @@ type database struct {
 	pool     *pgxpool.Pool
 	closed   atomic.Bool
 	now      func() time.Time
+	sharded  bool // the database is distributed by Citus
 	rehearse bool // run every change twice, the first time rolled back
 }
 

@@ -26,25 +26,38 @@ func (s *Store) PurgeItems(ctx context.Context, subject abide.SubjectID, compart
 	if err := s.Drop(ctx, dropped); err != nil {
 		return nil, false, err
 	}
-	more := false
-	err = s.d.write(ctx, func(b *pgx.Batch) {
-		b.Queue(`SELECT 1 / count(*) FROM subject WHERE subject_id = $1 AND status IN ('erasing', 'erased')`, id(subject))
+	inCompartments, any := false, false
+	erased := func(b *batch) {
+		b.refuse(`SELECT 1 / count(*) FROM subject WHERE subject_id = $1 AND status IN ('erasing', 'erased')`, id(subject))
+	}
+	err = s.d.writeTwice(ctx, func(b *batch) {
+		erased(b)
 		for i := range page {
 			b.Queue(`DELETE FROM item WHERE subject_id = $1 AND category = $2 AND item_id = $3`,
 				id(subject), string(page[i].Category), id(page[i].ID))
 		}
 		b.Queue(`DELETE FROM idempotency WHERE subject_id = $1`, id(subject))
 		b.Queue(`DELETE FROM consent_index WHERE subject_id = $1`, id(subject))
-		if law {
-			b.Queue(`DELETE FROM consent_event WHERE subject_id = $1
-				AND NOT EXISTS (SELECT 1 FROM item WHERE subject_id = $1 AND compartment = ANY($2))`, id(subject), set)
-		}
-		// Deadlines of what law keeps may still wait for facts.
-		b.Queue(`DELETE FROM fact WHERE subject_id = $1 AND NOT EXISTS (SELECT 1 FROM item WHERE subject_id = $1)`, id(subject))
 		b.Queue(`SELECT EXISTS (SELECT 1 FROM item WHERE subject_id = $1 AND compartment = ANY($2))`, id(subject), set).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&more) })
+			QueryRow(func(row pgx.Row) error { return row.Scan(&inCompartments) })
+		b.Queue(`SELECT EXISTS (SELECT 1 FROM item WHERE subject_id = $1)`, id(subject)).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&any) })
 	})
-	return dropped, more, err
+	if err != nil || inCompartments || !law && any {
+		return dropped, inCompartments, err
+	}
+	// The last page: what goes with the last item. Nobody adds items to a
+	// subject that is being erased, and whoever is killed in between comes by
+	// here again.
+	return dropped, false, s.d.writeTwice(ctx, func(b *batch) {
+		erased(b)
+		if law {
+			b.Queue(`DELETE FROM consent_event WHERE subject_id = $1`, id(subject))
+		}
+		if !any { // otherwise deadlines of what law keeps may still wait for facts
+			b.Queue(`DELETE FROM fact WHERE subject_id = $1`, id(subject))
+		}
+	})
 }
 
 func (s *Store) purgePage(ctx context.Context, subject abide.SubjectID, set []int64, limit int) ([]storage.Item, error) {

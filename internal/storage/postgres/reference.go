@@ -3,10 +3,10 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Publish puts a policy in force with its log entry.
@@ -14,13 +14,14 @@ func (s *Store) Publish(ctx context.Context, p *storage.PolicyRow, terms []stora
 	if err := p.Check(expect, &entry); err != nil {
 		return err
 	}
-	return s.d.write(ctx, func(b *pgx.Batch) {
+	return s.d.write(ctx, func(b *batch) {
 		if expect == 0 {
-			b.Queue(require(`INSERT INTO policy_epoch (id, n, version, since) VALUES (1, $1, $2, $3) ON CONFLICT DO NOTHING`),
+			b.insertNew(`INSERT INTO policy_epoch (id, n, version, since) VALUES (1, $1, $2, $3)`,
 				int64(p.N), p.Version, storage.Micros(p.Published))
 		} else {
-			b.Queue(require(`UPDATE policy_epoch SET n = $1, version = $2, since = $3 WHERE id = 1 AND n = $4`),
-				int64(p.N), p.Version, storage.Micros(p.Published), int64(expect))
+			b.refuse(`SELECT 1 / count(*) FROM (SELECT 1 FROM policy_epoch WHERE id = 1 AND n = $1 FOR UPDATE) AS held`, int64(expect))
+			b.Queue(`UPDATE policy_epoch SET n = $1, version = $2, since = $3 WHERE id = 1`,
+				int64(p.N), p.Version, storage.Micros(p.Published))
 		}
 		b.Queue(`INSERT INTO policy_version (n, version, source, published_at, published_by) VALUES ($1, $2, $3, $4, $5)`,
 			int64(p.N), p.Version, p.Source, storage.Micros(p.Published), p.By)
@@ -28,7 +29,7 @@ func (s *Store) Publish(ctx context.Context, p *storage.PolicyRow, terms []stora
 			b.Queue(`INSERT INTO terms (digest, purpose, canonical) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 				terms[i].Digest, string(terms[i].Purpose), terms[i].Canonical)
 		}
-		b.Queue(require(insertEntry+` ON CONFLICT DO NOTHING`), entryArgs(&entry)...)
+		b.insertNew(insertEntry, entryArgs(&entry)...)
 		b.Queue(`INSERT INTO pending (subject_id, n, commitment) VALUES ($1, $2, $3)`,
 			id(entry.Subject), int64(entry.N), entry.Commitment[:])
 	})
@@ -36,7 +37,7 @@ func (s *Store) Publish(ctx context.Context, p *storage.PolicyRow, terms []stora
 
 // Epoch is the policy in force.
 func (s *Store) Epoch(ctx context.Context) (storage.Epoch, error) {
-	e, err := first(list(ctx, s.d, epochRow, `SELECT n, version, since FROM policy_epoch WHERE id = 1`))
+	e, err := first(list(ctx, s.d, epochRow, epochQuery))
 	if err != nil {
 		return storage.Epoch{}, err
 	}
@@ -77,7 +78,7 @@ func (s *Store) PutToken(ctx context.Context, t *storage.TokenRow) error {
 	if err != nil {
 		return err
 	}
-	return s.d.write(ctx, func(b *pgx.Batch) {
+	return s.d.write(ctx, func(b *batch) {
 		b.Queue(`INSERT INTO token (hash, name, actor, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (hash) DO UPDATE SET name = excluded.name, actor = excluded.actor,
 			created_at = excluded.created_at, expires_at = excluded.expires_at`,
@@ -154,8 +155,14 @@ func (s *Store) DropRecord(ctx context.Context, kind, name string) error {
 
 // mustChange runs a statement that finds something to change, or gives refusal.
 func (d *database) mustChange(ctx context.Context, refusal error, query string, args ...any) error {
-	err := d.write(ctx, func(b *pgx.Batch) { b.Queue(require(query), args...) })
-	if errors.Is(err, storage.ErrConflict) {
+	changed := false
+	err := d.write(ctx, func(b *batch) {
+		b.Queue(query, args...).Exec(func(tag pgconn.CommandTag) error {
+			changed = tag.RowsAffected() > 0
+			return nil
+		})
+	})
+	if err == nil && !changed {
 		return refusal
 	}
 	return err
@@ -168,7 +175,7 @@ func (s *Store) PutMeta(ctx context.Context, name string, value []byte) ([]byte,
 
 func (d *database) putMeta(ctx context.Context, table, name string, value []byte) ([]byte, error) {
 	var stored []byte
-	err := d.write(ctx, func(b *pgx.Batch) {
+	err := d.writeTwice(ctx, func(b *batch) {
 		b.Queue(`INSERT INTO `+table+` (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, value)
 		b.Queue(`SELECT value FROM `+table+` WHERE name = $1`, name).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&stored) })

@@ -70,56 +70,6 @@ func many[T any](b *pgx.Batch, columns func(*scanner, *T), set func([]T), query 
 	})
 }
 
-// Load is one pipeline in a snapshot of its own.
-func (s *Store) Load(ctx context.Context, subject abide.SubjectID, want storage.Want) (*storage.Loaded, error) {
-	l := &storage.Loaded{}
-	found := false
-	var b pgx.Batch
-	b.Queue(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`)
-	one(&b, epochRow, func(e storage.Epoch) { l.Epoch = e }, `SELECT n, version, since FROM policy_epoch WHERE id = 1`)
-	one(&b, subjectRow, func(r storage.SubjectRow) { l.Subject, found = r, true },
-		`SELECT `+subjectColumns+` FROM subject WHERE subject_id = $1`, id(subject))
-	items := func(rows []storage.Item) { l.Items = rows }
-	switch {
-	case want.AllItems:
-		many(&b, itemRow, items, `SELECT `+itemColumns+` FROM item WHERE subject_id = $1 ORDER BY category, item_id`, id(subject))
-	case len(want.Items) > 0:
-		many(&b, itemRow, items, `SELECT `+itemColumns+` FROM item WHERE subject_id = $1 AND category = ANY($2)
-			ORDER BY category, item_id`, id(subject), names(want.Items))
-	}
-	if want.Idempotency != nil {
-		one(&b, idempotencyRow, func(r storage.IdempotencyRow) { l.Idempotency = &r },
-			`SELECT key, digest, sealed, expires_at FROM idempotency WHERE subject_id = $1 AND key = $2`, id(subject), want.Idempotency)
-	}
-	if want.Erasure {
-		one(&b, erasureRow, func(j storage.ErasureJob) { l.Erasure = &j },
-			`SELECT `+erasureColumns+` FROM erasure_job WHERE subject_id = $1`, id(subject))
-	}
-	b.Queue(`COMMIT`)
-	if err := s.d.read(ctx, &b); err != nil {
-		return nil, err
-	}
-	if !found {
-		return &storage.Loaded{Epoch: l.Epoch}, storage.ErrNotFound
-	}
-	return l, nil
-}
-
-func idempotencyRow(s *scanner, v *storage.IdempotencyRow) {
-	s.bytes(&v.Key)
-	s.bytes(&v.Digest)
-	s.bytes(&v.Sealed)
-	s.at(&v.Expires)
-}
-
-func names(categories []abide.Category) []string {
-	out := make([]string, len(categories))
-	for i, c := range categories {
-		out[i] = string(c)
-	}
-	return out
-}
-
 // Entries pages through the log entries of a subject.
 func (s *Store) Entries(ctx context.Context, subject abide.SubjectID, after uint64, limit int) ([]storage.Entry, error) {
 	return list(ctx, s.d, func(s *scanner, v *storage.Entry) {

@@ -36,7 +36,19 @@ type scanner struct {
 }
 
 func (s *scanner) id(p *abide.SubjectID) { s.dest = append(s.dest, (*[16]byte)(p)) }
-func (s *scanner) bytes(p *[]byte)       { s.dest = append(s.dest, p) }
+
+// maybeID scans an id; NULL leaves it zero.
+func (s *scanner) maybeID(p *abide.SubjectID) {
+	v := new(*[16]byte)
+	s.dest = append(s.dest, v)
+	s.after = append(s.after, func() {
+		if *v != nil {
+			*p = **v
+		}
+	})
+}
+
+func (s *scanner) bytes(p *[]byte) { s.dest = append(s.dest, p) }
 
 func text[T ~string](s *scanner, p *T) {
 	v := new(*string)
@@ -52,6 +64,17 @@ func num[T ~uint8 | ~uint32 | ~uint64 | ~int64](s *scanner, p *T) {
 	v := new(int64)
 	s.dest = append(s.dest, v)
 	s.after = append(s.after, func() { *p = T(*v) })
+}
+
+// maybeNum scans a number; NULL leaves it zero.
+func maybeNum(s *scanner, p *uint64) {
+	v := new(*int64)
+	s.dest = append(s.dest, v)
+	s.after = append(s.after, func() {
+		if *v != nil {
+			*p = uint64(**v) //nolint:gosec // stored from a uint64
+		}
+	})
 }
 
 // at scans a time; NULL leaves it zero.
@@ -100,15 +123,15 @@ func collect[T any](rows pgx.Rows, columns func(s *scanner, v *T)) ([]T, error) 
 
 // list runs a query of one statement.
 func list[T any](ctx context.Context, d *database, columns func(s *scanner, v *T), query string, args ...any) ([]T, error) {
-	if err := d.usable(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := d.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, reading(err)
-	}
-	out, err := collect(rows, columns)
-	return out, reading(err)
+	var out []T
+	err := d.reread(ctx, func() error {
+		rows, err := d.pool.Query(ctx, query, args...)
+		if err == nil {
+			out, err = collect(rows, columns)
+		}
+		return err
+	})
+	return out, err
 }
 
 func first[T any](rows []T, err error) (*T, error) {
@@ -121,10 +144,11 @@ func first[T any](rows []T, err error) (*T, error) {
 	return &rows[0], nil
 }
 
-// read sends a pipeline of queries.
-func (d *database) read(ctx context.Context, b *pgx.Batch) error {
-	if err := d.usable(ctx); err != nil {
-		return err
-	}
-	return reading(d.pool.SendBatch(ctx, b).Close())
+// read sends a pipeline of queries. build is called for each try.
+func (d *database) read(ctx context.Context, build func(b *pgx.Batch)) error {
+	return d.reread(ctx, func() error {
+		var b pgx.Batch
+		build(&b)
+		return d.pool.SendBatch(ctx, &b).Close()
+	})
 }

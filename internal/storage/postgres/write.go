@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -11,75 +12,181 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-const (
-	// maxTries bounds how often a transaction runs that the server takes back.
-	maxTries = 10
-	// writeTimeout bounds a write. It is our own and not the request's: a
-	// client that goes away must not leave an outcome in doubt.
-	writeTimeout = 30 * time.Second
-)
+// writeTimeout bounds a write. It is our own and not the request's: a client
+// that goes away must not leave an outcome in doubt.
+const writeTimeout = 30 * time.Second
+
+// batch is the statements of one transaction. Several are put between BEGIN
+// and COMMIT: within one pipeline PostgreSQL would do without, but a
+// distributed one commits on the shard, statement by statement, what no block
+// holds together.
+type batch struct {
+	pgx.Batch
+	refuses map[int]string // statement -> the SQLSTATE by which it refuses
+}
+
+// refuse queues a statement that divides by zero if what the change was built
+// on is not there any more: the server ends the transaction, so the statements
+// behind it can be in the pipeline already.
+func (b *batch) refuse(query string, args ...any) { b.refusing(divisionByZero, query, args) }
+
+// insertNew queues an insert that refuses if the row is there already.
+func (b *batch) insertNew(query string, args ...any) { b.refusing(uniqueViolation, query, args) }
+
+func (b *batch) refusing(state, query string, args []any) {
+	if b.refuses == nil {
+		b.refuses = map[int]string{}
+	}
+	b.refuses[b.Len()] = state
+	b.Queue(query, args...)
+}
+
+// block puts the statements between BEGIN and COMMIT.
+func (b *batch) block() *batch {
+	out := &batch{refuses: map[int]string{}}
+	out.Queue(`BEGIN`)
+	out.QueuedQueries = append(out.QueuedQueries, b.QueuedQueries...)
+	for i, state := range b.refuses {
+		out.refuses[i+1] = state
+	}
+	out.Queue(`COMMIT`)
+	return out
+}
+
+// sender is a connection or a transaction.
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// send runs the statements in one round trip. A refusal is
+// storage.ErrConflict.
+func (b *batch) send(ctx context.Context, to sender) error {
+	results := to.SendBatch(ctx, &b.Batch)
+	for i, q := range b.QueuedQueries {
+		var err error
+		if q.Fn != nil {
+			err = q.Fn(results)
+		} else {
+			_, err = results.Exec()
+		}
+		if err != nil {
+			if state := b.refuses[i]; state != "" && state == code(err) {
+				err = storage.ErrConflict
+			}
+			_ = results.Close() // it says the same again
+			return err
+		}
+	}
+	return results.Close()
+}
 
 // write makes a pipeline of statements durable as one transaction in one round
-// trip. build is called for each try. The error is mapped; a division by zero,
-// by which a statement refuses (see require), is storage.ErrConflict.
-func (d *database) write(ctx context.Context, build func(b *pgx.Batch)) error {
-	return d.withConn(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-		if d.rehearse {
-			if err := rehearse(ctx, c, build); err != nil {
-				return err
-			}
+// trip. build is called for each try. The error is mapped; a statement that
+// refuses is storage.ErrConflict.
+func (d *database) write(ctx context.Context, build func(b *batch)) error {
+	return d.withConn(ctx, once, func(ctx context.Context, c *pgxpool.Conn) error { return d.transact(ctx, c, build) })
+}
+
+// writeTwice is write for statements that may be carried out twice: if the
+// connection ends before the answer, they are sent again.
+func (d *database) writeTwice(ctx context.Context, build func(b *batch)) error {
+	return d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error { return d.transact(ctx, c, build) })
+}
+
+func (d *database) transact(ctx context.Context, c *pgxpool.Conn, build func(b *batch)) error {
+	if d.rehearse {
+		if err := rehearse(ctx, c, build); err != nil {
+			return err
 		}
-		var b pgx.Batch
-		build(&b)
-		return c.SendBatch(ctx, &b).Close()
-	})
+	}
+	b := &batch{}
+	build(b)
+	if b.Len() > 1 {
+		b = b.block()
+	}
+	err := b.send(ctx, c)
+	if err != nil && c.Conn().PgConn().TxStatus() != 'I' && !c.Conn().IsClosed() {
+		// The block that failed is still open. If it cannot be closed, the pool
+		// throws the connection away.
+		_, _ = c.Exec(ctx, `ROLLBACK`)
+	}
+	return err
 }
 
 // rehearse runs the pipeline and takes it back, whatever came of it.
-func rehearse(ctx context.Context, c *pgxpool.Conn, build func(b *pgx.Batch)) error {
+func rehearse(ctx context.Context, c *pgxpool.Conn, build func(b *batch)) error {
 	tx, err := c.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	var b pgx.Batch
-	build(&b)
-	if err := tx.SendBatch(ctx, &b).Close(); again(err) {
+	b := &batch{}
+	build(b)
+	if err := b.send(ctx, tx); again(err) {
 		_ = tx.Rollback(ctx) // the error to report is err
 		return err
 	}
 	return tx.Rollback(ctx)
 }
 
-// withConn runs a write on a connection, again if the server asks for it.
-func (d *database) withConn(ctx context.Context, fn func(ctx context.Context, c *pgxpool.Conn) error) error {
+// once and repeatable say whether a write may be sent again when nobody knows
+// what became of it.
+const (
+	once       = false
+	repeatable = true
+)
+
+// withConn runs a write on a connection. It runs again if the server took it
+// back, if the connection ended before anything was sent, and, if the write is
+// repeatable, if the connection ended before the answer.
+func (d *database) withConn(ctx context.Context, mayRepeat bool, fn func(ctx context.Context, c *pgxpool.Conn) error) error {
 	if err := d.usable(ctx); err != nil {
 		return err
 	}
+	var err error
+	for try := range maxTries {
+		if try > 0 && pause(ctx, try) != nil {
+			return err // mapped already
+		}
+		var raw error
+		var sent bool
+		if raw, sent = d.onConn(ctx, fn); raw == nil {
+			return nil
+		}
+		switch {
+		case errors.Is(raw, storage.ErrConflict):
+			return raw
+		case !sent:
+			if err = reading(raw); !lost(raw) || try+1 >= maxReconnects {
+				return err
+			}
+		case again(raw):
+			err = writing(raw)
+		case lost(raw) && (mayRepeat || pgconn.SafeToRetry(raw)), code(raw) == readOnlyTransaction:
+			if err = writing(raw); try+1 >= maxReconnects {
+				return err
+			}
+		default:
+			return writing(raw)
+		}
+	}
+	return err
+}
+
+// onConn runs fn on a connection of the pool, and reports whether it came to
+// that. A server that has become a standby keeps its connections and refuses
+// to write: that connection is of no use any more.
+func (d *database) onConn(ctx context.Context, fn func(ctx context.Context, c *pgxpool.Conn) error) (error, bool) {
 	c, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return reading(err) // nothing was sent
+		return err, false
 	}
 	defer c.Release()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	for try := 1; ; try++ {
-		err := fn(ctx, c)
-		switch {
-		case err == nil:
-			return nil
-		case code(err) == divisionByZero:
-			return storage.ErrConflict
-		case !again(err) || try == maxTries:
-			return writing(err)
-		}
+	if err = fn(ctx, c); code(err) == readOnlyTransaction {
+		_ = c.Conn().Close(ctx)
 	}
-}
-
-// require makes a statement that changes rows refuse to change none: with no
-// row the division by zero ends the transaction on the server, so the
-// statements behind it can be in the pipeline already.
-func require(changing string) string {
-	return `WITH changed AS (` + changing + ` RETURNING 1) SELECT 1 / count(*) FROM changed`
+	return err, true
 }
 
 // raw is a row of parameters in the protocol's own form, for statements that
@@ -99,48 +206,68 @@ func (r *raw) text(s string) *raw {
 	return r
 }
 
+func (r *raw) number(n int64) *raw { return r.text(strconv.FormatInt(n, 10)) }
+
 // maybeAt adds a time, NULL for the zero one.
 func (r *raw) maybeAt(t time.Time) *raw {
 	if t.IsZero() {
 		r.values, r.formats = append(r.values, nil), append(r.formats, pgx.TextFormatCode)
 		return r
 	}
-	return r.text(strconv.FormatInt(storage.Micros(t), 10))
+	return r.number(storage.Micros(t))
 }
 
-// each runs one statement for every row of parameters, each in a transaction
-// of its own, in one round trip, and returns how many rows each changed. On a
-// sharded database each goes to the shard of its row.
-func (d *database) each(ctx context.Context, query string, rows []*raw) ([]int64, error) {
-	if len(rows) == 0 {
+// step is a statement with its parameters.
+type step struct {
+	query string
+	args  *raw
+}
+
+// each runs groups of statements, all in one round trip. A group ends with a
+// Sync, so it stands for itself: what fails in it undoes no other. At most its
+// last statement writes. It returns how many rows each group's last statement
+// changed; a group that refuses by a division by zero changed none.
+func (d *database) each(ctx context.Context, groups [][]step) ([]int64, error) {
+	if len(groups) == 0 {
 		return nil, d.usable(ctx)
 	}
-	changed := make([]int64, len(rows))
-	err := d.withConn(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+	changed := make([]int64, len(groups))
+	err := d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
 		p := c.Conn().PgConn().StartPipeline(ctx)
-		for _, r := range rows {
-			p.SendQueryParams(query, r.values, nil, r.formats, nil)
+		for _, g := range groups {
+			for _, s := range g {
+				p.SendQueryParams(s.query, s.args.values, nil, s.args.formats, nil)
+			}
 			p.SendPipelineSync()
 		}
-		err := p.Flush()
-		for i := 0; i < len(rows) && err == nil; {
-			var res any
-			if res, err = p.GetResults(); err != nil {
-				break
-			}
-			switch res := res.(type) {
-			case *pgconn.ResultReader:
-				var tag pgconn.CommandTag
-				tag, err = res.Close()
-				changed[i] = tag.RowsAffected()
-			case *pgconn.PipelineSync:
-				i++
-			}
-		}
-		if cerr := p.Close(); err == nil {
-			err = cerr
-		}
-		return err
+		err := errors.Join(p.Flush(), results(p, changed))
+		return errors.Join(err, p.Close())
 	})
 	return changed, err
+}
+
+// results reads what a pipeline of groups answers. One that failed ends the
+// reading with its error, after all of them were read.
+func results(p *pgconn.Pipeline, changed []int64) error {
+	var failed error
+	for i := 0; i < len(changed); {
+		res, err := p.GetResults()
+		if res, ok := res.(*pgconn.ResultReader); ok && err == nil {
+			var tag pgconn.CommandTag
+			tag, err = res.Close()
+			changed[i] = tag.RowsAffected()
+		}
+		switch {
+		case code(err) == divisionByZero:
+			changed[i] = 0
+		case code(err) != "":
+			failed = err
+		case err != nil:
+			return err // the connection
+		}
+		if _, ok := res.(*pgconn.PipelineSync); ok {
+			i++
+		}
+	}
+	return failed
 }
