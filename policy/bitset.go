@@ -58,6 +58,16 @@ func (b bitset) intersection(o bitset) bitset {
 	return out
 }
 
+// meets reports whether the sets have a member in common.
+func (b bitset) meets(o bitset) bool {
+	for i := range min(len(b), len(o)) {
+		if b[i]&o[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // contains reports whether every member of o is in b.
 func (b bitset) contains(o bitset) bool {
 	for i, w := range o {

@@ -245,7 +245,7 @@ func (c *compiler) nameGroup(g *rule.Group) {
 func (c *compiler) namePurposes() {
 	c.byName = map[abide.Purpose][]*Purpose{}
 	for _, r := range c.set.Purposes {
-		pu := &Purpose{Name: r.Name, Title: titleOf(r.Title, string(r.Name)), Document: documentOf(r.At), Marketing: r.Marketing,
+		pu := &Purpose{Name: r.Name, Title: titleOf(r.Title, string(r.Name)), Document: documentOf(r.At), Marketing: r.Marketing || len(r.Offers) > 0,
 			Then: r.Then, Rule: r, Clause: clauseOf(r.At), Span: r.Span, doc: -1}
 		if pu.Then == "" {
 			pu.Then = "erase"

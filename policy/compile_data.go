@@ -146,6 +146,7 @@ func (c *compiler) derivedAll() {
 		if cat.sources.has(cat.id) {
 			c.report(diag.DerivedCycle, cat.Rule.At, cat.Rule.Label, string(cat.Name), "%s derives from itself", cat.Name)
 		}
+		cat.groups.add(cat.group)
 		cat.sources.each(func(i int32) { cat.inherit(c.p.categories[i]) })
 	}
 }
@@ -153,6 +154,7 @@ func (c *compiler) derivedAll() {
 // inherit binds a derived category by what a source of it may not: it would be a
 // way around it otherwise.
 func (cat *Category) inherit(source *Category) {
+	cat.groups.add(source.group)
 	cat.apart = cat.apart.union(source.apart)
 	cat.notPerson = cat.notPerson || source.notPerson
 	switch {

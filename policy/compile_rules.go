@@ -168,12 +168,11 @@ func (c *compiler) never(r *rule.Never) *never {
 	n := &never{rule: r, any: r.Any, toAnyone: len(r.To) == 0, forValue: r.Against == "value", onlyAgreed: -1}
 	n.what = c.categorySet(r.At, r.What, true)
 	n.acts = actTable(r.Acts)
-	if n.acts[abide.ActUse] {
-		// What is never used is not used by way of what was made of it either.
-		for _, cat := range c.p.categories {
-			if cat.sources.intersection(n.what).empty() {
-				continue
-			}
+	// What is never used, given or chosen by is not by way of what was made of it
+	// either: a hashed address is an address (CLAUSES C11).
+	named := n.what.union(nil)
+	for _, cat := range c.p.categories {
+		if cat.sources.meets(named) {
 			n.what.add(cat.id)
 		}
 	}

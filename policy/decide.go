@@ -1,12 +1,14 @@
 package policy
 
 import (
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/policy/rule"
 )
 
 // Decide judges a request: whether this person's data of these categories may
@@ -316,21 +318,48 @@ func (j *judge) neverReaches(n *never) bool {
 	if j.req.Act != abide.ActDisclose {
 		return false
 	}
-	rec := j.recipientClass()
-	return rec != nil && (n.to.has(rec.id) || slices.Contains(n.toClasses, rec.Class))
+	if rec := j.recipientClass(); rec != nil && n.toClass(rec) {
+		return true
+	}
+	if j.reg == nil || j.req.Recipient == "" {
+		return false
+	}
+	// A member of several classes is a member of each, whatever it once left.
+	for i := range j.reg.Members {
+		if m := &j.reg.Members[i]; m.Name == j.req.Recipient {
+			if id, ok := j.p.recIndex[m.Class]; ok && n.toClass(j.p.recipients[id]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
+func (n *never) toClass(rec *Recipient) bool {
+	return n.to.has(rec.id) || slices.Contains(n.toClasses, rec.Class)
+}
+
+// links reports whether the request touches two of the groups that a never keeps
+// from each other. What was derived from one counts as one of it.
 func (j *judge) links(n *never) bool {
 	first := int32(-1)
 	for i := range j.req.Categories {
 		c := j.category(i)
-		if c == nil || !n.link.has(c.group) {
+		if c == nil {
 			continue
 		}
-		if first >= 0 && first != c.group {
-			return true
+		for w, word := range c.groups {
+			if w >= len(n.link) {
+				break
+			}
+			for word &= n.link[w]; word != 0; word &= word - 1 {
+				g := int32(w<<6 + bits.TrailingZeros64(word))
+				if first >= 0 && first != g {
+					return true
+				}
+				first = g
+			}
 		}
-		first = c.group
 	}
 	return false
 }
@@ -431,7 +460,7 @@ func (j *judge) apart(i int, c *Category) {
 		return
 	}
 	for k := range j.req.Categories {
-		if o := j.category(k); o != nil && c.apart.has(o.group) {
+		if o := j.category(k); o != nil && c.apart.meets(o.groups) {
 			j.refuseFor(i, abide.DenyApart, c.Clause, c.Span, "It is kept apart from other data of this request.")
 			return
 		}
@@ -454,13 +483,13 @@ func (j *judge) participation() {
 	left := false
 	for i := range j.f.Services {
 		t := &j.f.Services[i]
-		if t.Service != s.Name || t.Since.After(j.req.At) {
+		if t.Service != s.Name {
 			continue
 		}
-		if t.Left.IsZero() || j.req.At.Before(t.Left) {
+		if t.current(j.req.At) {
 			return
 		}
-		left = true
+		left = left || (!t.Left.IsZero() && !j.req.At.Before(t.Left))
 	}
 	if left {
 		j.refuse(abide.DenySourceStopped, s.Clause, s.Span, "The person left service ", string(s.Name), ": what feeds it must stop.")
@@ -486,6 +515,7 @@ func (j *judge) item(i int, c *Category, it *ItemFact) {
 	if it.Purposes != nil && !slices.Contains(it.Purposes, j.pu.Name) && j.req.Order == nil {
 		j.refuseFor(i, abide.DenyDerived, c.Clause, c.Span, "It was derived from data that may not be used for this purpose.")
 	}
+	clause, span := c.Clause, c.Span
 	var due time.Time
 	var ended bool
 	if j.req.Order != nil {
@@ -493,10 +523,16 @@ func (j *judge) item(i int, c *Category, it *ItemFact) {
 		due, _, open = j.p.Deadline(c.Name, *it, j.f)
 		ended = open
 	} else {
-		due, ended = j.p.dueFor(j.pu, j.v, c, it, j.f)
+		var by *rule.Deadline
+		due, by = j.p.dueFor(j.pu, j.v, c, it, j.f)
+		if ended = by != nil; ended && by != c.Rule.Keep {
+			clause, span = j.pu.Clause, spanOr(by.Span, j.pu.Span)
+		} else if ended {
+			span = spanOr(by.Span, span)
+		}
 	}
 	if ended && !j.req.At.Before(due) {
-		j.refuseFor(i, abide.DenyRetention, c.Clause, c.Span, "It may no longer be kept for this purpose.")
+		j.refuseFor(i, abide.DenyRetention, clause, span, "It may no longer be kept for this purpose.")
 	}
 }
 

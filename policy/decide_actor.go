@@ -18,6 +18,10 @@ func (j *judge) actor() {
 		if !slices.Contains(a.Purposes, j.pu.Name) {
 			j.refuse(abide.DenyActorPurpose, "", abide.Span{}, "The actor does not carry purpose ", string(j.pu.Name), ".")
 		}
+	case abide.ActorGuardian:
+		if !j.f.Guardian.Verified {
+			j.refuse(abide.DenyUnknownActor, "", abide.Span{}, "Nobody is verified as the guardian of this person.")
+		}
 	}
 	if a.Kind == abide.ActorStaff {
 		ro = j.p.roles[a.Role]
@@ -222,7 +226,7 @@ func (j *judge) contract(rec *Recipient) {
 	if j.reg != nil {
 		for i := range j.reg.Contracts {
 			k := &j.reg.Contracts[i]
-			if k.Recipient != j.req.Recipient || k.Signed.After(j.req.At) || (!k.Ends.IsZero() && !j.req.At.Before(k.Ends)) {
+			if k.Recipient != j.req.Recipient || k.Signed.IsZero() || k.Signed.After(j.req.At) || (!k.Ends.IsZero() && !j.req.At.Before(k.Ends)) {
 				continue
 			}
 			inForce = true

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"time"
 
 	abide "github.com/abide-privacy/abide"
 )
@@ -18,6 +19,9 @@ func (j *judge) basis() {
 		v, known := j.p.variantFor(pu, j.f)
 		if !known {
 			j.refuse(abide.DenyUnknownPlace, pu.Clause, pu.Span, "The person's place is none that the law profiles know.")
+		}
+		if pu.onlyAgreed && !accepted(j.f, pu.Document, j.req.At) {
+			j.refuse(abide.DenyNotAccepted, pu.Clause, pu.Span, "Purpose ", string(pu.Name), " stands in a document that the person has not agreed to.")
 		}
 		j.minor(pu, v)
 		j.basisOf(pu, v, false)
@@ -241,20 +245,46 @@ func (j *judge) topics(pu *Purpose, c *Consent, own bool) {
 	}
 }
 
-// age judges what minors are spared.
+// age judges what minors are spared. A child's data is collected without a
+// guardian only for a service that is open to children; where none is named, what
+// a contract needs is collected for one of those they take part in (CLAUSES C20).
 func (j *judge) age() {
 	j.minor(j.pu, j.v)
-	if j.req.Act != abide.ActCollect || j.req.Service == "" {
+	if j.req.Act != abide.ActCollect || j.f.Guardian.Verified || j.v.strictest.rank == rankLaw ||
+		!j.young(j.p.agesFor(j.pu, j.f).consent) {
 		return
 	}
-	id, ok := j.p.serviceIndex[j.req.Service]
-	if !ok || j.p.services[id].Minors || j.f.Guardian.Verified {
-		return
+	clause, span := j.pu.Clause, j.pu.Span
+	if j.req.Service == "" {
+		if j.v.strictest.rank != rankContract || j.openToMinors() {
+			return
+		}
+	} else {
+		id, ok := j.p.serviceIndex[j.req.Service]
+		if !ok || j.p.services[id].Minors {
+			return
+		}
+		clause, span = j.p.services[id].Clause, j.p.services[id].Span
 	}
-	if j.young(j.p.agesFor(j.pu, j.f).consent) {
-		s := j.p.services[id]
-		j.refuse(abide.DenyMinorNoGuardian, s.Clause, s.Span, "Data of children is not sought, and no guardian is known who agrees.")
+	j.refuse(abide.DenyMinorNoGuardian, clause, span, "Data of children is not sought, and no guardian is known who agrees.")
+}
+
+// openToMinors reports whether the person takes part in a service that is open to
+// children and serves the purpose.
+func (j *judge) openToMinors() bool {
+	for i := range j.f.Services {
+		id, ok := j.p.serviceIndex[j.f.Services[i].Service]
+		if ok && j.p.services[id].Minors && j.p.services[id].serves.has(j.pu.id) && j.f.Services[i].current(j.req.At) {
+			return true
+		}
 	}
+	return false
+}
+
+// current reports whether the person takes part at that time. A beginning that
+// nobody knows is none.
+func (t *Taking) current(at time.Time) bool {
+	return !t.Since.IsZero() && !t.Since.After(at) && (t.Left.IsZero() || at.Before(t.Left))
 }
 
 // minor judges a purpose that is closed to minors, guardian or not, and one

@@ -49,7 +49,7 @@ func directed(t reflect.Type, path []string) (fields []field, undeclared []strin
 	return fields, undeclared
 }
 
-var directions = []string{"true", "false", "unknown", "known", "younger", "earlier", "set", "more", "fewer", "narrower", "absent", "fields", "any"}
+var directions = []string{"true", "false", "unknown", "known", "younger", "earlier", "more", "fewer", "narrower", "absent", "fields", "any"}
 
 func knownDirection(tag string) bool {
 	return strings.Contains(tag, ">") || slices.Contains(directions, tag)
@@ -118,8 +118,8 @@ func move(d *draw, v reflect.Value, f field) bool {
 		}
 		v.Set(reflect.ValueOf(abide.Date{Year: born.Year + rapid.IntRange(1, 50).Draw(d.t, "years"), Month: 1, Day: 1}))
 		return true
-	case "earlier", "set":
-		return moveTime(d, v, f.tag)
+	case "earlier":
+		return moveTime(d, v)
 	case "more", "fewer", "narrower":
 		return moveList(d, v, f)
 	}
@@ -127,26 +127,26 @@ func move(d *draw, v reflect.Value, f field) bool {
 }
 
 func moveAlong(d *draw, v reflect.Value, tag string) bool {
+	var later []string
 	for _, chain := range strings.Split(tag, ",") {
 		names := strings.Split(chain, ">")
-		at := slices.Index(names, v.String())
-		if at >= 0 && at < len(names)-1 {
-			v.SetString(pick(d, "later value", names[at+1:]...))
-			return true
+		if at := slices.Index(names, v.String()); at >= 0 {
+			later = append(later, names[at+1:]...)
 		}
 	}
-	return false
+	if len(later) == 0 {
+		return false
+	}
+	v.SetString(pick(d, "later value", later...))
+	return true
 }
 
-func moveTime(d *draw, v reflect.Value, tag string) bool {
+func moveTime(d *draw, v reflect.Value) bool {
 	at := v.Interface().(time.Time)
-	switch {
-	case at.IsZero():
+	if at.IsZero() {
 		v.Set(reflect.ValueOf(pick(d, "time", someWhen[1:]...)))
-	case tag == "earlier":
+	} else {
 		v.Set(reflect.ValueOf(at.AddDate(0, 0, -rapid.IntRange(1, 900).Draw(d.t, "days"))))
-	default:
-		return false
 	}
 	return true
 }

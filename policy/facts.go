@@ -21,7 +21,6 @@ import (
 //	          nowhere refuses more still
 //	younger   a later date
 //	earlier   an earlier time, or one where there was none
-//	set       a time where there was none
 //	more      one element more; fewer is one less
 //	narrower  to part of the list, where an empty one means all
 //	absent    to the zero value of the whole
@@ -31,8 +30,10 @@ type Facts struct {
 	Kind   abide.SubjectKind `json:"kind" refuses:"person>other,visitor>other"`
 	Status abide.Status      `json:"status" refuses:"active>erasing>erased"`
 
-	Residence   abide.Place `json:"residence,omitempty" refuses:"unknown"`
-	Whereabouts abide.Place `json:"whereabouts,omitempty" refuses:"known"` // its law comes on top
+	Residence abide.Place `json:"residence,omitempty" refuses:"unknown"`
+	// The law of whereabouts comes on top; where a document looks at nothing else,
+	// a known place may ask less than all places together.
+	Whereabouts abide.Place `json:"whereabouts,omitempty" refuses:"known"`
 
 	BirthDate abide.Date `json:"birth_date,omitzero" refuses:"younger"`
 	// DeclaredMinor is the person's own word; it never makes anyone older.
@@ -64,7 +65,7 @@ type Hold struct {
 // ledger by internal/consent. There is at most one per purpose.
 type Consent struct {
 	Purpose abide.Purpose `json:"purpose" refuses:"any"`
-	State   ConsentState  `json:"state" refuses:"given>told>asked>refused,indicated_no_objection>told>asked>refused"`
+	State   ConsentState  `json:"state" refuses:"given>told>asked>refused,given>expired>withdrawn,indicated_no_objection>told>asked>refused,indicated_no_objection>expired>refused"`
 	// Told is whether the person was told what the terms contain before the
 	// current state; an indication of no objection is nothing without it.
 	Told bool `json:"told,omitempty" refuses:"false"`
@@ -114,7 +115,7 @@ type Accepted struct {
 type Taking struct {
 	Service abide.Service `json:"service" refuses:"any"`
 	Since   time.Time     `json:"since" refuses:"any"`
-	Left    time.Time     `json:"left,omitzero" refuses:"set"`
+	Left    time.Time     `json:"left,omitzero" refuses:"earlier"`
 }
 
 // Event is a fact with a time that deadlines wait for.

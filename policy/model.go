@@ -69,6 +69,7 @@ type Category struct {
 	level     int32 // -1: none
 	nobody    bool
 	apart     bitset // groups
+	groups    bitset // its own, and those of what it is derived from
 	notPerson bool   // kept apart from the person: never held or used for one
 	onlyTo    bitset // services
 	onlyFor   bitset // purposes that those services serve

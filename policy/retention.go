@@ -121,21 +121,21 @@ func (p *Policy) LawGround(c abide.Category, it ItemFact, f *Facts) (ground abid
 // dueFor is the end of one purpose for one item, whether or not the person
 // agrees: the earliest of its deadlines, of the category's own, and of what
 // the terms promised that the person agreed to, be they older ones or those of
-// another place. ended is false if no end is known.
-func (p *Policy) dueFor(pu *Purpose, v *variant, cat *Category, it *ItemFact, f *Facts) (due time.Time, ends bool) {
+// another place. by is the deadline that ends it, nil if no end is known.
+func (p *Policy) dueFor(pu *Purpose, v *variant, cat *Category, it *ItemFact, f *Facts) (due time.Time, by *rule.Deadline) {
 	c := f.consent(pu.Name)
 	take := func(ds []*rule.Deadline) {
 		for _, d := range ds {
-			if t, known := evaluate(d, it, f, c, v); known && (!ends || t.Before(due)) {
-				due, ends = t, true
+			if t, known := evaluate(d, it, f, c, v); known && (by == nil || t.Before(due)) {
+				due, by = t, d
 			}
 		}
 	}
 	take(v.keep)
 	take(v.atMost)
 	if k := cat.Rule.Keep; k != nil && v.strictest.rank != rankLaw {
-		if t, known := evaluate(k, it, f, c, v); known && (!ends || t.Before(due)) {
-			due, ends = t, true
+		if t, known := evaluate(k, it, f, c, v); known && (by == nil || t.Before(due)) {
+			due, by = t, k
 		}
 	}
 	if c != nil && c.Terms != v.digest && v.strictest.rank >= rankNoObjection {
@@ -143,7 +143,7 @@ func (p *Policy) dueFor(pu *Purpose, v *variant, cat *Category, it *ItemFact, f 
 			take(old.keep)
 		}
 	}
-	return due, ends
+	return due, by
 }
 
 // lawfulUntil is dueFor, ended also where the person's agreement ends.
@@ -151,7 +151,8 @@ func (p *Policy) lawfulUntil(pu *Purpose, v *variant, cat *Category, it *ItemFac
 	if v.closed != nil {
 		return it.Obtained, true
 	}
-	due, ends := p.dueFor(pu, v, cat, it, f)
+	due, by := p.dueFor(pu, v, cat, it, f)
+	ends := by != nil
 	if v.strictest.rank < rankLegitimate || slices.ContainsFunc(v.keep, func(d *rule.Deadline) bool { return d.Anchor == anchorConsentEnded }) {
 		return due, ends
 	}

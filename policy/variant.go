@@ -232,12 +232,14 @@ func (p *Policy) variantFor(pu *Purpose, f *Facts) (v *variant, known bool) {
 		return &pu.variants[0], true
 	}
 	res, ok := p.places.id(f.Residence)
-	if !ok && (pu.law.residence || f.Whereabouts == "") {
+	if !ok && pu.law.residence {
 		return &pu.variants[pu.byPlace[0]], false
 	}
 	switch {
 	case !pu.law.residence && !pu.law.whereabouts:
 		return &pu.variants[pu.byPlace[pu.law.controller]], true
+	case !pu.law.residence && f.Whereabouts == "":
+		return &pu.variants[pu.byPlace[0]], true // the one place that counts is not known
 	case !pu.law.whereabouts || f.Whereabouts == "":
 		return &pu.variants[pu.byPlace[res]], true
 	}

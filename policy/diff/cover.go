@@ -99,8 +99,9 @@ func add[T comparable](a []T, x T) []T {
 
 // strand is what of a request the checks of basis and age look at.
 type strand struct {
-	channel abide.Channel
-	service abide.Service
+	channel  abide.Channel
+	service  abide.Service
+	unserved bool // collects for no service: children's data is, only for one they take part in
 }
 
 // rows are all that a purpose could be permitted to do, for every kind of
@@ -155,7 +156,7 @@ func (rs *rows) fill(c *cover) {
 // add adds a what for every kind of person; plain is where the same without
 // channel and topic begins, -1 if it has neither.
 func (rs *rows) add(w What, plain, tail int) {
-	st := strand{w.Channel, w.Service}
+	st := strand{w.Channel, w.Service, w.Act == abide.ActCollect && w.Service == ""}
 	k := slices.Index(rs.strands, st)
 	if k < 0 {
 		k = len(rs.strands)

@@ -87,7 +87,7 @@ func (f *filler) fill(g *grid, pr *probe, sh *shape) {
 				continue // nothing is permitted here, whoever it is
 			}
 			out := sh.standing.row(k*nr + r)
-			same := slices.Index(g.strands, strand{service: st.service})
+			same := slices.Index(g.strands, strand{service: st.service, unserved: st.unserved})
 			if st.channel != "" && !apart && f.witness[same*nr+r] >= 0 {
 				copy(out, sh.standing.row(same*nr+r))
 				continue
@@ -186,7 +186,7 @@ func (f *filler) fillAges(g *grid, pr *probe, sh *shape, p int) {
 			continue
 		}
 		out := sh.age.row(k*np + p)
-		same := slices.Index(g.strands, strand{service: st.service})
+		same := slices.Index(g.strands, strand{service: st.service, unserved: st.unserved})
 		if same < k && f.witness[same*nr+class.regime] >= 0 {
 			copy(out, sh.age.row(same*np+p))
 			continue

@@ -212,7 +212,7 @@ type Purpose struct {
 	Then      string    // "erase" (default) or "unlink"
 	Lasts     *Deadline // how long a consent lasts: anchor "given"
 	Message   *Message
-	Marketing bool // law.direct_marketing, or marketing = true
+	Marketing bool // law.direct_marketing, offers, or marketing = true
 	// Within names a purpose that must itself be permitted for the person, on
 	// its own ground, whenever this one is: recommendations only while marketing
 	// is agreed (CLAUSES C08). It adds a condition and never lifts one.

@@ -47,7 +47,7 @@ func (d *decoder) purpose(b *hclsyntax.Block) {
 	if p.Then == "" {
 		p.Then = "erase"
 	}
-	if p.Basis != nil && p.Basis.Kind == rule.BasisProfile && p.Basis.Profile == "direct_marketing" {
+	if len(p.Offers) > 0 || (p.Basis != nil && p.Basis.Kind == rule.BasisProfile && p.Basis.Profile == "direct_marketing") {
 		p.Marketing = true
 	}
 	if ok && d.p.declareInFile("purpose", name, label) {
