@@ -20,6 +20,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/laws"
 	"github.com/abide-privacy/abide/policy"
 	"github.com/abide-privacy/abide/policy/diag"
 	"github.com/abide-privacy/abide/policy/load"
@@ -32,6 +33,7 @@ import (
 //	*.md, *.hcl       the policy; notices/… are notices beside it
 //	old/…             an earlier policy, whose terms are in the archive
 //	laws              "none": the policy is loaded without law profiles
+//	laws.json         an operator's profiles over those that are shipped
 //	register.json     a policy.Register
 //	case NAME         facts, request and what is wanted:
 //
@@ -133,6 +135,11 @@ func openCorpus(t *testing.T, a *txtar.Archive) *corpusFile {
 			strict(t, f.Data, &c.register)
 		case f.Name == "laws":
 			profiles = nil
+		case f.Name == "laws.json":
+			var err error
+			if profiles, err = laws.Overrides(fstest.MapFS{f.Name: {Data: f.Data}}); err != nil {
+				t.Fatal(err)
+			}
 		case f.Name == "want" || strings.HasPrefix(f.Name, "case "):
 		case strings.HasPrefix(f.Name, "old/"):
 			old[strings.TrimPrefix(f.Name, "old/")] = &fstest.MapFile{Data: f.Data}
