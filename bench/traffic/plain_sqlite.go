@@ -121,7 +121,7 @@ func (p *plainSQLite) read(ctx context.Context, person, purpose string, categori
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	out := map[string]string{}
 	for rows.Next() {
 		var category, value, newsletter string
