@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -90,7 +89,6 @@ shown (--wording); --separate says that each purpose was asked on its own.`,
 const (
 	importBatch   = 250
 	importWorkers = 4
-	importGC      = 40 // per cent of growth between collections
 )
 
 func (m *Main) importCSV(cmd *cobra.Command, f *importFlags, path string) error {
@@ -134,9 +132,6 @@ func (m *Main) importCSV(cmd *cobra.Command, f *importFlags, path string) error 
 	if err != nil {
 		return err
 	}
-	// A million rows leave little behind but garbage: collect it early, so that
-	// an import runs beside whatever else the machine does.
-	defer debug.SetGCPercent(debug.SetGCPercent(importGC))
 	return m.with(cmd, &f.place, func(ctx context.Context, c *client.Client) error {
 		run := importRun{client: c, id: id, asked: evidence, flags: f, rows: rows, state: state, bar: m.progressBar(size), started: m.Now()}
 		if err := run.all(ctx); err != nil {

@@ -28,7 +28,7 @@ type slack struct {
 	db, wal  *os.File // wal is opened when it exists
 	walPath  string
 	all      bool
-	pages    map[uint32]struct{}
+	pages    pageSet
 	salt     [8]byte // of the log's generation that was read last
 	frames   int64   // of that generation, already noted
 	pageSize int64
@@ -45,7 +45,7 @@ func openSlack(path string) (*slack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &slack{db: db, walPath: path + "-wal", all: true, pages: map[uint32]struct{}{}}
+	s := &slack{db: db, walPath: path + "-wal", all: true}
 	var h [2]byte
 	if _, err := db.ReadAt(h[:], 16); err != nil {
 		db.Close()
@@ -107,7 +107,7 @@ func (s *slack) noteFrames() error {
 		if !bytes.Equal(h[8:16], s.salt[:]) {
 			return nil // the rest is of an older generation
 		}
-		s.pages[binary.BigEndian.Uint32(h[:4])] = struct{}{}
+		s.pages.add(binary.BigEndian.Uint32(h[:4]))
 	}
 }
 
@@ -144,7 +144,7 @@ func (s *slack) zero() (bool, error) {
 			}
 		}
 	}
-	for n := range s.pages {
+	for n := range s.pages.all() {
 		if err := visit(n); err != nil {
 			return found, err
 		}
