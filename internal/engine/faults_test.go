@@ -19,6 +19,8 @@ type faults struct {
 
 	hooks map[string]func() // run once, before the operation
 
+	rows int // read of logs, at most so many as were asked for
+
 	killer    string // this operation is the last
 	persisted bool   // and takes effect
 	dead      bool
@@ -99,6 +101,23 @@ func (s *faultyStore) Commit(ctx context.Context, c *storage.Change) error {
 
 func (s *faultyStore) Spool(ctx context.Context, b *storage.SpoolBatch) error {
 	return s.f.run("spool", func() error { return s.Store.Spool(ctx, b) })
+}
+
+// reading counts rows of logs that are asked for.
+func (f *faults) reading(rows int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rows += rows
+}
+
+func (s *faultyStore) Entries(ctx context.Context, id abide.SubjectID, after uint64, limit int) ([]storage.Entry, error) {
+	s.f.reading(limit)
+	return s.Store.Entries(ctx, id, after, limit)
+}
+
+func (s *faultyStore) LooksOf(ctx context.Context, id abide.SubjectID, after storage.LookKey, limit int) ([]storage.LookRow, error) {
+	s.f.reading(limit)
+	return s.Store.LooksOf(ctx, id, after, limit)
 }
 
 func (s *faultyStore) Claim(ctx context.Context, l []storage.Lookup, now time.Time) error {

@@ -1,13 +1,10 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
-	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
@@ -41,15 +38,9 @@ func (e *Engine) SubjectLog(ctx context.Context, c Call, id abide.SubjectID, pag
 	if err := e.looked(ctx, c, s); err != nil {
 		return nil, "", err
 	}
-	rows, err := e.logRows(ctx, id)
+	rows, next, err := e.logPage(ctx, id, from, page.Limit)
 	if err != nil {
 		return nil, "", err
-	}
-	rows = slices.DeleteFunc(rows, func(r logRow) bool { return r.cursor.compare(from) <= 0 })
-	next := ""
-	if len(rows) > page.Limit {
-		rows = rows[:page.Limit]
-		next = rows[page.Limit-1].cursor.String()
 	}
 	out := make([]LogEntry, 0, len(rows))
 	for i := range rows {
@@ -82,46 +73,43 @@ func (e *Engine) looked(ctx context.Context, c Call, s *subject) error {
 
 // logRow is an entry or a look, still sealed.
 type logRow struct {
-	cursor cursor
-	entry  *storage.Entry
-	look   *storage.LookRow
+	entry *storage.Entry
+	look  *storage.LookRow
 }
 
-// logRows gathers all rows about a subject in the order of time.
-func (e *Engine) logRows(ctx context.Context, id abide.SubjectID) ([]logRow, error) {
+// logPage merges the next entries and the next looks at a subject by time, up
+// to limit of both together, and says where the page after it begins; empty if
+// there is none. Entries keep the order of their numbers and looks that of
+// their keys, so a clock that was set back between two rows makes neither
+// appear twice nor be passed over.
+func (e *Engine) logPage(ctx context.Context, id abide.SubjectID, from cursor, limit int) ([]logRow, string, error) {
 	if err := e.indexSpool(ctx); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var out []logRow
-	for after := uint64(0); ; {
-		entries, err := e.store.Entries(ctx, id, after, 500)
-		if err != nil {
-			return nil, storageError(err)
-		}
-		for i := range entries {
-			out = append(out, logRow{cursor: cursor{At: entries[i].At, N: entries[i].N}, entry: &entries[i]})
-			after = entries[i].N
-		}
-		if len(entries) < 500 {
-			break
-		}
+	entries, err := e.store.Entries(ctx, id, from.N, limit+1)
+	if err != nil {
+		return nil, "", storageError(err)
 	}
-	for after := (storage.LookKey{}); ; {
-		looks, err := e.store.LooksOf(ctx, id, after, 500)
-		if err != nil {
-			return nil, storageError(err)
-		}
-		for i := range looks {
-			k := looks[i].Key
-			out = append(out, logRow{cursor: cursor{At: looks[i].Look.At, Node: k.Node, Batch: k.Batch, Pos: k.Pos}, look: &looks[i]})
-			after = k
-		}
-		if len(looks) < 500 {
-			break
-		}
+	looks, err := e.store.LooksOf(ctx, id, from.look(), limit+1)
+	if err != nil {
+		return nil, "", storageError(err)
 	}
-	slices.SortFunc(out, func(a, b logRow) int { return a.cursor.compare(b.cursor) })
-	return out, nil
+	var rows []logRow
+	for len(rows) < limit && len(entries)+len(looks) > 0 {
+		if len(looks) == 0 || len(entries) > 0 && !entries[0].At.After(looks[0].Look.At) {
+			rows = append(rows, logRow{entry: &entries[0]})
+			from.N = entries[0].N
+			entries = entries[1:]
+			continue
+		}
+		rows = append(rows, logRow{look: &looks[0]})
+		from.Node, from.Batch, from.Pos = looks[0].Key.Node, looks[0].Key.Batch, looks[0].Key.Pos
+		looks = looks[1:]
+	}
+	if len(entries)+len(looks) == 0 {
+		return rows, "", nil
+	}
+	return rows, from.String(), nil
 }
 
 // indexSpool writes out this node's looks and makes those of all nodes findable
@@ -184,22 +172,22 @@ func (e *Engine) openLog(s *subject, r *logRow) (LogEntry, error) {
 	return out, nil
 }
 
-// cursor is a position in the merged log: by time, changes before looks.
+// cursor is a position in the merged log: the last entry and the last look that
+// were shown.
 type cursor struct {
-	At    time.Time `json:"t"`
-	N     uint64    `json:"n,omitempty"` // of an entry; 0 for a look
-	Node  string    `json:"o,omitempty"`
-	Batch uint64    `json:"b,omitempty"`
-	Pos   uint32    `json:"p,omitempty"`
+	N     uint64 `json:"n,omitempty"` // of the entry
+	Node  string `json:"o,omitempty"` // of the look, with batch and position in it
+	Batch uint64 `json:"b,omitempty"`
+	Pos   uint32 `json:"p,omitempty"`
 }
 
-func (a cursor) compare(b cursor) int {
-	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Node, b.Node), cmp.Compare(a.N, b.N), cmp.Compare(a.Batch, b.Batch), cmp.Compare(a.Pos, b.Pos))
+func (c cursor) look() storage.LookKey {
+	return storage.LookKey{Node: c.Node, Batch: c.Batch, Pos: c.Pos}
 }
 
 // String returns the form that a caller passes back.
-func (a cursor) String() string {
-	text, _ := json.Marshal(a) // times, numbers and a node's name always encode
+func (c cursor) String() string {
+	text, _ := json.Marshal(c) // numbers and a node's name always encode
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
