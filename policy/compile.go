@@ -233,6 +233,12 @@ func (c *compiler) nameGroup(g *rule.Group) {
 		cat := &Category{Name: r.Name, Group: g.Name, Format: format, Find: r.Find, Many: r.Many, Coarsen: r.Coarsen,
 			TwoParty: r.TwoParty, Elsewhere: r.Elsewhere, CountPer: r.CountPer, Rule: r, Clause: clauseOf(r.At), Span: r.Span,
 			id: id, group: gid, level: -1, nobody: r.CountPer != ""}
+		if format == FormatFile {
+			cat.MaxBytes, cat.MediaTypes = DefaultMaxBytes, r.MediaTypes
+			if r.MaxMegabytes > 0 {
+				cat.MaxBytes = int64(r.MaxMegabytes) * 1_000_000
+			}
+		}
 		for _, w := range r.Words {
 			cat.Words = append(cat.Words, w.Text)
 		}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy/rule"
@@ -44,6 +45,21 @@ type Policy struct {
 	shown   [][]abide.Obligation // by set of levels: what who opens them must do
 }
 
+// FormatFile is the format of categories whose values are uploads.
+const FormatFile = "file"
+
+// DefaultMaxBytes is how large a file may be if its category does not say.
+const DefaultMaxBytes = 25_000_000
+
+// TakesMediaType reports whether files of the category may have the media type,
+// which is lower case and without parameters.
+func (c *Category) TakesMediaType(t string) bool {
+	return len(c.MediaTypes) == 0 || slices.ContainsFunc(c.MediaTypes, func(m string) bool {
+		family, all := strings.CutSuffix(m, "*")
+		return m == t || all && strings.HasPrefix(t, family)
+	})
+}
+
 // Category is a kind of personal data as deciding and storing need it.
 type Category struct {
 	Name        abide.Category
@@ -58,8 +74,10 @@ type Category struct {
 	Coarsen     string
 	DerivedFrom []abide.Category
 	TwoParty    bool
-	Elsewhere   bool   // decided here, kept by the company's own database
-	CountPer    string // data about nobody
+	Elsewhere   bool     // decided here, kept by the company's own database
+	CountPer    string   // data about nobody
+	MaxBytes    int64    // of a file; DefaultMaxBytes unless the policy says otherwise
+	MediaTypes  []string // of a file; none: any
 	Apart       []string
 	Rule        *rule.Category
 	Clause      string

@@ -167,7 +167,7 @@ var coarsened = map[string]string{
 var formats = map[string]string{
 	"text": "text", "email": "an e-mail address", "phone": "a phone number", "date": "a date", "address": "an address",
 	"country": "a country", "money": "an amount of money", "json": "JSON", "ip": "an IP address", "imei": "an IMEI",
-	"url": "a web address", "number": "a number", "time": "a time",
+	"url": "a web address", "number": "a number", "time": "a time", "file": "a file",
 }
 
 func (s *speaker) categoryRule(r *rule.Category) {
@@ -182,6 +182,8 @@ func (s *speaker) categoryRule(r *rule.Category) {
 		}
 		c.addIf(what != "text", "it must be "+what)
 	}
+	c.addIf(r.MaxMegabytes > 0, "it has at most "+strconv.Itoa(r.MaxMegabytes)+" megabytes")
+	c.addIf(len(r.MediaTypes) > 0, "only "+either(quoteAll(r.MediaTypes))+" is taken")
 	switch r.Find {
 	case "":
 	case "unique":

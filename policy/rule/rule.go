@@ -169,7 +169,7 @@ type Category struct {
 	Name        abide.Category // group.row
 	Group       *Group
 	Words       []Word
-	Format      string // text, email, phone, date, address, country, money, json, ip, imei, url, number, time
+	Format      string // text, email, phone, date, address, country, money, json, ip, imei, url, number, time, file
 	Find        string // "", "unique" or "many"
 	Many        bool   // several items per subject are ordinary
 	Level       *Ref   // nil: the floor of its group
@@ -181,6 +181,10 @@ type Category struct {
 	TwoParty    bool   // belongs to both parties (a message)
 	Elsewhere   bool   // held = elsewhere: decided here, kept by the company's own database
 	CountPer    string // week, day, month: data about nobody, counted and never kept
+	// Of a file: its largest size in megabytes of 1,000,000 bytes (0: nothing is
+	// said), and the media types that are taken (none: any).
+	MaxMegabytes int
+	MediaTypes   []string
 }
 
 // Deadline is anchor + months + days. Years are 12 months. Anchors:

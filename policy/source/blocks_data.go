@@ -43,7 +43,7 @@ func (d *decoder) mask(dst *int) func(field) {
 	}
 }
 
-var formats = []string{"text", "email", "phone", "date", "address", "country", "money", "json", "ip", "imei", "url", "number", "time"}
+var formats = []string{"text", "email", "phone", "date", "address", "country", "money", "json", "ip", "imei", "url", "number", "time", "file"}
 
 var (
 	coarsenings   = []string{"network", "hour", "day", "month", "year"}
@@ -144,6 +144,8 @@ func (d *decoder) row(g *rule.Group, shared *rule.Category, f field) *rule.Categ
 			"two_party":    d.boolean(&c.TwoParty),
 			"held":         d.word(&held, "here", "elsewhere"),
 			"count_per":    d.word(&own.CountPer, countPeriods...),
+			"max_size":     d.megabytes(&c.MaxMegabytes),
+			"media_types":  d.mediaTypes(&c.MediaTypes),
 		})
 		if held != "" {
 			c.Elsewhere = held == "elsewhere"
@@ -152,6 +154,7 @@ func (d *decoder) row(g *rule.Group, shared *rule.Category, f field) *rule.Categ
 			c.CountPer = own.CountPer
 		}
 	}
+	d.holdFile(&c)
 	if len(c.Words) == 0 {
 		c.Words = []rule.Word{{Text: strings.ReplaceAll(f.name, "_", " "), Span: f.at}}
 	}
