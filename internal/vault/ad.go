@@ -17,6 +17,8 @@ const (
 	adLookPart    = "abide/look-part/1"
 	adEnvelope    = "abide/entry-envelope/1"
 	adCertificate = "abide/certificate/1"
+	adBlob        = "abide/blob/1"
+	adLink        = "abide/link/1"
 )
 
 // ad builds associated data: tag, store and subject have fixed lengths or end

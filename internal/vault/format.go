@@ -16,7 +16,8 @@ import (
 // maxValue bounds one value. What is larger is an upload, not an item.
 const maxValue = 256 << 10
 
-// Formats lists the formats of categories.
+// Formats lists the formats of categories whose values are sent as JSON: all
+// but file.
 func Formats() []string {
 	return []string{"text", "email", "phone", "date", "address", "country", "money", "json", "ip", "imei", "url", "number", "time"}
 }
@@ -29,6 +30,7 @@ var forms = map[string]form{
 	"text": text(normalText), "email": text(normalEmail), "phone": text(normalPhone), "date": text(normalDate),
 	"country": text(normalCountry), "ip": text(normalIP), "imei": text(normalIMEI), "url": text(normalURL),
 	"time": text(normalTime), "address": normalAddress, "money": normalMoney, "json": normalJSON, "number": normalNumber,
+	"file": notAValue,
 }
 
 // Normalize checks a value against its category's format and returns the JSON
@@ -56,6 +58,11 @@ func Normalize(format string, raw json.RawMessage, region string) (canonical, in
 		return nil, nil, invalid("bad_json_value", "the value is not JSON in UTF-8", "send a JSON value")
 	}
 	return f(raw, region)
+}
+
+// notAValue refuses a file sent as a value: its bytes go into the blob store.
+func notAValue(json.RawMessage, string) ([]byte, []byte, error) {
+	return nil, nil, invalid("send_as_upload", "a file is not sent as a value", "use PUT /v1/subjects/{id}/uploads/{category}")
 }
 
 func invalid(detail, message, hint string) error {

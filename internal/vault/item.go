@@ -23,6 +23,7 @@ type Record struct {
 	Derived  bool            // distinguishes no purposes at all from no restriction
 	From     []ItemRef       // sources of a derived item
 	Other    abide.SubjectID // second party of a two-party item
+	Blob     *Blob           // of an upload: where its bytes are, and their key
 }
 
 // ItemRef names an item of the same subject.
@@ -42,6 +43,7 @@ const (
 	recDerived
 	recFrom
 	recOther
+	recBlob
 	recordBits
 )
 
@@ -105,6 +107,7 @@ func encodeRecord(r *Record) []byte {
 	m.Set(recDerived, r.Derived)
 	m.Set(recFrom, len(r.From) > 0)
 	m.Set(recOther, !r.Other.IsZero())
+	m.Set(recBlob, r.Blob != nil)
 	b := make([]byte, 0, 64+len(r.Value))
 	b = append(b, recordForm)
 	b = binary.AppendUvarint(b, uint64(m))
@@ -133,6 +136,10 @@ func encodeRecord(r *Record) []byte {
 	}
 	if m.Has(recOther) {
 		b = append(b, r.Other[:]...)
+	}
+	if m.Has(recBlob) {
+		b = append(append(b, r.Blob.ID[:]...), r.Blob.Key[:]...)
+		b = binary.AppendUvarint(b, uint64(r.Blob.Size))
 	}
 	return b
 }
@@ -166,6 +173,14 @@ func decodeRecord(plain []byte) (*Record, error) {
 	}
 	if m.Has(recOther) {
 		copy(r.Other[:], in.Raw(len(abide.SubjectID{})))
+	}
+	if m.Has(recBlob) {
+		r.Blob = &Blob{}
+		copy(r.Blob.ID[:], in.Raw(len(r.Blob.ID)))
+		copy(r.Blob.Key[:], in.Raw(len(r.Blob.Key)))
+		if r.Blob.Size = int64(in.Uvarint()); r.Blob.Size < 0 || r.Blob.Size > maxBlob {
+			in.Fail(wire.ErrDamaged)
+		}
 	}
 	if err := in.Done(); err != nil {
 		return nil, err

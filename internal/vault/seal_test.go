@@ -43,7 +43,8 @@ func subjectKeys(t testing.TB, v *vault.Vault, id abide.SubjectID) (*vault.Subje
 func record() *vault.Record {
 	return &vault.Record{Value: json.RawMessage(`"` + canary + `"`), Source: "checkout", Obtained: time.Unix(1700000000, 5).UTC(),
 		Service: "shop", Ref: "A-17", Purposes: []abide.Purpose{"marketing", "provide"}, Derived: true,
-		From: []vault.ItemRef{{Category: "person.orders", ID: abide.SubjectID{9}}}, Other: bob}
+		From: []vault.ItemRef{{Category: "person.orders", ID: abide.SubjectID{9}}}, Other: bob,
+		Blob: &vault.Blob{ID: abide.SubjectID{7}, Key: [32]byte{8}, Size: 70_000}}
 }
 
 func item() *storage.Item {

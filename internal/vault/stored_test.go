@@ -40,6 +40,8 @@ func TestStoredFormsStayReadable(t *testing.T) {
 	record := Record{Value: json.RawMessage(`"v"`), Source: "checkout", Obtained: at, Service: "shop", Ref: "A-1", Purposes: []abide.Purpose{"provide"},
 		Derived: true, From: []ItemRef{{"person.orders", abide.SubjectID{1}}}, Other: abide.SubjectID{2}}
 
+	upload := Record{Value: json.RawMessage(`{"size":5}`), Obtained: at, Blob: &Blob{ID: abide.SubjectID{3}, Key: [32]byte{4}, Size: 5}}
+
 	forms := []struct {
 		name   string
 		encode func() []byte
@@ -53,6 +55,7 @@ func TestStoredFormsStayReadable(t *testing.T) {
 		}, &facts},
 		{"event-1", func() []byte { return consent.Encode(&event) }, func(b []byte) (any, error) { return consent.Decode(b) }, &event},
 		{"record-1", func() []byte { return encodeRecord(&record) }, func(b []byte) (any, error) { return decodeRecord(b) }, &record},
+		{"record-1-upload", func() []byte { return encodeRecord(&upload) }, func(b []byte) (any, error) { return decodeRecord(b) }, &upload},
 	}
 	const file = "testdata/stored.txt"
 	if *update {

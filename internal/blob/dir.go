@@ -1,0 +1,302 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Dir keeps blobs as files in a directory that may be shared by several nodes,
+// if its file system honours fsync and rename.
+type Dir struct {
+	root string
+	// step, if set, is called before each durable effect of Put; tests end the
+	// write there.
+	step func(name string) error
+}
+
+const (
+	blobsDir = "blobs"
+	tempDir  = "incoming"
+)
+
+// OpenDir opens a directory, and makes it if it is not there.
+func OpenDir(root string) (*Dir, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range []string{blobsDir, tempDir} {
+		if err := os.MkdirAll(filepath.Join(root, sub), 0o700); err != nil {
+			return nil, mapped(err)
+		}
+	}
+	d := &Dir{root: root}
+	return d, syncDir(root)
+}
+
+// WithSteps returns a store on the same directory that asks step before each
+// durable effect of Put: "write", "sync", "rename", "sync directory".
+func (d *Dir) WithSteps(step func(name string) error) *Dir { return &Dir{root: d.root, step: step} }
+
+func (d *Dir) before(step string) error {
+	if d.step == nil {
+		return nil
+	}
+	return d.step(step)
+}
+
+func (d *Dir) path(name string) string {
+	return filepath.Join(d.root, blobsDir, filepath.FromSlash(name))
+}
+
+// Put implements Store. What a crash leaves behind:
+//
+//	while writing, or before the rename: a file in incoming/, for Tidy
+//	after the rename, before the directory is synced: the blob, or that file
+//	after the directory is synced: the blob
+func (d *Dir) Put(ctx context.Context, name string, r io.Reader) (err error) {
+	if err := valid(name); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Join(d.root, tempDir), "*")
+	if err != nil {
+		return mapped(err)
+	}
+	temp := f.Name()
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(temp) // Tidy finds what stays
+		}
+	}()
+	if err := d.before("write"); err != nil {
+		return err
+	}
+	if err := fill(ctx, f, r); err != nil {
+		return err
+	}
+	if err := d.before("sync"); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return mapped(err)
+	}
+	return d.land(temp, d.path(name))
+}
+
+// fill copies r into the file. Errors of r stay as they are.
+func fill(ctx context.Context, f *os.File, r io.Reader) error {
+	buf := make([]byte, 128<<10)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := r.Read(buf)
+		if _, werr := f.Write(buf[:n]); werr != nil {
+			return mapped(werr)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// land gives a synced file its name, durably. Another node may be removing the
+// directory because it became empty; then it is made again.
+func (d *Dir) land(temp, path string) error {
+	if err := d.before("rename"); err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		if err := d.makeDirs(filepath.Dir(path)); err != nil {
+			return mapped(err)
+		}
+		err := os.Rename(temp, path)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || try == 10 {
+			return mapped(err)
+		}
+	}
+	if err := d.before("sync directory"); err != nil {
+		_ = os.Remove(path)
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		_ = os.Remove(path)
+		return mapped(err)
+	}
+	return nil
+}
+
+// makeDirs makes the directories above a blob, each durable in its parent.
+func (d *Dir) makeDirs(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if dir != d.root {
+		if err := d.makeDirs(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+// Size implements Store.
+func (d *Dir) Size(_ context.Context, name string) (int64, error) {
+	if err := valid(name); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(d.path(name))
+	if err != nil {
+		return 0, mapped(err)
+	}
+	if !info.Mode().IsRegular() {
+		return 0, ErrNotFound
+	}
+	return info.Size(), nil
+}
+
+// Range implements Store.
+func (d *Dir) Range(_ context.Context, name string, off, n int64) (io.ReadCloser, error) {
+	if err := valid(name); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(d.path(name))
+	if err != nil {
+		return nil, mapped(err)
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(f, off, n), f}, nil
+}
+
+// Delete implements Store.
+func (d *Dir) Delete(_ context.Context, name string) error {
+	if err := valid(name); err != nil {
+		return err
+	}
+	path := d.path(name)
+	if err := os.Remove(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return mapped(err)
+	}
+	dir := filepath.Dir(path)
+	if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return mapped(err)
+	}
+	for ; len(dir) > len(filepath.Join(d.root, blobsDir)); dir = filepath.Dir(dir) {
+		if os.Remove(dir) != nil {
+			break // it holds others
+		}
+	}
+	return nil
+}
+
+// List implements Store.
+func (d *Dir) List(ctx context.Context, prefix string, fn func(string, time.Time) error) error {
+	if err := valid(strings.TrimSuffix(prefix, "/")); err != nil {
+		return err
+	}
+	top := filepath.Join(d.root, blobsDir)
+	return filepath.WalkDir(d.path(strings.TrimSuffix(prefix, "/")), func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone meanwhile
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return mapped(err)
+		}
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return mapped(err)
+		}
+		name, err := filepath.Rel(top, path)
+		if err != nil {
+			return err
+		}
+		return fn(filepath.ToSlash(name), info.ModTime())
+	})
+}
+
+// Tidy implements Store.
+func (d *Dir) Tidy(_ context.Context, before time.Time) error {
+	dir := filepath.Join(d.root, tempDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return mapped(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.ModTime().Before(before) {
+			continue // gone meanwhile, or not old enough
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return mapped(err)
+		}
+	}
+	return nil
+}
+
+// Ready implements Store.
+func (d *Dir) Ready(context.Context) error {
+	f, err := os.CreateTemp(filepath.Join(d.root, tempDir), "*")
+	if err != nil {
+		return mapped(err)
+	}
+	return mapped(errors.Join(f.Close(), os.Remove(f.Name())))
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// mapped turns an error of the file system into one of ours. The path is left
+// out: it stays with the operator's log, not with callers.
+func mapped(err error) error {
+	var path *fs.PathError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w (%w)", ErrNotFound, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return fmt.Errorf("%w (%w)", ErrFull, err)
+	case errors.As(err, &path):
+		return fmt.Errorf("%w (%w)", ErrUnavailable, path.Err)
+	}
+	return fmt.Errorf("%w (%w)", ErrUnavailable, err)
+}
