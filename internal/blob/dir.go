@@ -204,12 +204,17 @@ func (d *Dir) Delete(_ context.Context, name string) error {
 	if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return mapped(err)
 	}
-	for ; len(dir) > len(filepath.Join(d.root, blobsDir)); dir = filepath.Dir(dir) {
-		if os.Remove(dir) != nil {
-			break // it holds others
-		}
-	}
+	d.removeEmpty(dir)
 	return nil
+}
+
+// removeEmpty removes a directory and those above it, up to the first that
+// holds something. One that stays is no harm.
+func (d *Dir) removeEmpty(dir string) {
+	top := filepath.Join(d.root, blobsDir)
+	for dir != top && os.Remove(dir) == nil {
+		dir = filepath.Dir(dir)
+	}
 }
 
 // List implements Store.
