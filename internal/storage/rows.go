@@ -25,6 +25,11 @@ type WrappedKey struct {
 	Wrapped     []byte
 }
 
+// Rewrapped is one key in an old and a new wrapping.
+type Rewrapped struct {
+	Old, New WrappedKey
+}
+
 // SubjectRow is a subject. The sealed state is the authority on facts and
 // current consents; the rest is in the clear.
 type SubjectRow struct {

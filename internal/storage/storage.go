@@ -35,7 +35,10 @@ var (
 	// ErrUnavailable: nothing was done; try again later.
 	ErrUnavailable = errors.New("storage: not available")
 	// ErrFull: the disk is full; nothing was done.
-	ErrFull   = errors.New("storage: disk full")
+	ErrFull = errors.New("storage: disk full")
+	// ErrFenced: the key-encryption key is being given up. Load the keyring anew
+	// and wrap under its primary.
+	ErrFenced = errors.New("storage: key-encryption key is fenced")
 	ErrClosed = errors.New("storage: closed")
 )
 
@@ -152,7 +155,8 @@ type Reference interface {
 // file, another database. No step needs both atomically.
 type KeyStore interface {
 	// Put makes the keys durable before the data that they seal is written.
-	// A key that exists already is ErrConflict and changes nothing.
+	// A key that exists already is ErrConflict and changes nothing; ErrFenced if
+	// one of them is wrapped under a key-encryption key that is being given up.
 	Put(ctx context.Context, keys []WrappedKey) error
 	// Get returns all of a subject's keys, newest version first within a
 	// compartment; none is no error.
@@ -163,6 +167,28 @@ type KeyStore interface {
 	// Orphans pages through subjects that have keys, for collecting those that
 	// have no data.
 	Orphans(ctx context.Context, after abide.SubjectID, limit int) ([]abide.SubjectID, error)
+
+	// List pages through all wrapped keys, by subject, compartment and version:
+	// those after the one given, of which only these three count.
+	List(ctx context.Context, after WrappedKey, limit int) ([]WrappedKey, error)
+	// Rewrap puts new wrappings in the place of old ones, each only where the
+	// row still holds exactly the old one: a key that was destroyed meanwhile
+	// stays destroyed. It returns how many it replaced.
+	Rewrap(ctx context.Context, keys []Rewrapped) (int, error)
+	// Fence makes every Put and Rewrap under the key-encryption key fail with
+	// ErrFenced, on every node. When it returns, none is on its way any more:
+	// what List shows afterwards under that KEK is all there is.
+	Fence(ctx context.Context, kek string) error
+	// WrappedBy counts the keys by their key-encryption key. It reads all rows.
+	WrappedBy(ctx context.Context) (map[string]int64, error)
+
+	// Keyring returns the keyring kept here, encrypted by a key service, and its
+	// generation. ErrNotFound if it is kept elsewhere.
+	Keyring(ctx context.Context) (raw []byte, generation uint64, err error)
+	// PutKeyring replaces the keyring of generation expect; 0: there must be
+	// none yet. ErrConflict otherwise.
+	PutKeyring(ctx context.Context, raw []byte, generation, expect uint64) error
+
 	PutMeta(ctx context.Context, name string, value []byte) ([]byte, error)
 	Ready(ctx context.Context) error
 	Scrub(ctx context.Context) error

@@ -2,6 +2,7 @@ package faultstore
 
 import (
 	"context"
+	"fmt"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -50,4 +51,40 @@ func (w *keyStore) Get(ctx context.Context, id abide.SubjectID) ([]storage.Wrapp
 
 func (w *keyStore) Orphans(ctx context.Context, after abide.SubjectID, limit int) ([]abide.SubjectID, error) {
 	return read(w.f, "Keys.Orphans", func() ([]abide.SubjectID, error) { return w.k.Orphans(ctx, after, limit) })
+}
+
+func (w *keyStore) List(ctx context.Context, after storage.WrappedKey, limit int) ([]storage.WrappedKey, error) {
+	return read(w.f, "Keys.List", func() ([]storage.WrappedKey, error) { return w.k.List(ctx, after, limit) })
+}
+
+func (w *keyStore) Rewrap(ctx context.Context, keys []storage.Rewrapped) (n int, err error) {
+	err = w.f.write("Keys.Rewrap", func() string { return fmt.Sprintf("%d of %d", n, len(keys)) }, func() (err error) {
+		n, err = w.k.Rewrap(ctx, keys)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (w *keyStore) Fence(ctx context.Context, kek string) error {
+	return w.f.write("Keys.Fence", nothing, func() error { return w.k.Fence(ctx, kek) })
+}
+
+func (w *keyStore) WrappedBy(ctx context.Context) (map[string]int64, error) {
+	return read(w.f, "Keys.WrappedBy", func() (map[string]int64, error) { return w.k.WrappedBy(ctx) })
+}
+
+func (w *keyStore) Keyring(ctx context.Context) (raw []byte, generation uint64, err error) {
+	raw, err = read(w.f, "Keys.Keyring", func() (raw []byte, err error) {
+		raw, generation, err = w.k.Keyring(ctx)
+		return raw, err
+	})
+	return raw, generation, err
+}
+
+func (w *keyStore) PutKeyring(ctx context.Context, raw []byte, generation, expect uint64) error {
+	return w.f.write("Keys.PutKeyring", func() string { return fmt.Sprint(generation) },
+		func() error { return w.k.PutKeyring(ctx, raw, generation, expect) })
 }

@@ -32,13 +32,17 @@ func (s *KeyStore) Put(ctx context.Context, keys []storage.WrappedKey) error {
 	if len(keys) == 0 {
 		return s.d.usable(ctx)
 	}
-	return s.d.write(ctx, func(b *batch) {
+	under := map[string]bool{}
+	err := s.d.write(ctx, func(b *batch) {
 		for i := range keys {
 			k := &keys[i]
+			under[k.KEK] = true
 			b.insertNew(`INSERT INTO subject_key (subject_id, compartment, version, kek, wrapped) VALUES ($1, $2, $3, $4, $5)`,
 				id(k.Subject), int64(k.Compartment), int64(k.Version), k.KEK, k.Wrapped)
 		}
+		queueFence(b, under)
 	})
+	return s.orFenced(ctx, err, under)
 }
 
 // Get returns a subject's keys.

@@ -30,6 +30,15 @@ func OpenKeysWith(ctx context.Context, path string, opts Options) (*KeyStore, er
 // Put makes keys durable, all or none.
 func (s *KeyStore) Put(ctx context.Context, keys []storage.WrappedKey) error {
 	return s.f.w.do(ctx, 256*len(keys), func(w *writeConn) error {
+		if err := w.fenced(func(yield func(string) bool) {
+			for i := range keys {
+				if !yield(keys[i].KEK) {
+					return
+				}
+			}
+		}); err != nil {
+			return err
+		}
 		for i := range keys {
 			k := &keys[i]
 			there, err := w.one(`SELECT 1 FROM subject_key WHERE subject_id = ? AND compartment = ? AND version = ?`,
