@@ -35,6 +35,7 @@ const (
 	opImport        operation = "import"
 	opAskApproval   operation = "ask_approval"
 	opApprove       operation = "approve"
+	opKeys          operation = "keys"
 )
 
 // who may call a use case. A service or a member of staff may do what its
@@ -74,6 +75,7 @@ var mayCall = map[operation]who{
 	opImport:        {},
 	opAskApproval:   {service: true, staff: true},
 	opApprove:       {staff: true, purpose: true},
+	opKeys:          {},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero

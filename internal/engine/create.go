@@ -279,10 +279,6 @@ type newborn struct {
 	wrapped []storage.WrappedKey
 }
 
-func (e *Engine) putKeys(ctx context.Context, b *newborn) error {
-	return storageError(e.keys.Put(ctx, b.wrapped))
-}
-
 func (cr *creation) build(id abide.SubjectID, now time.Time) (*newborn, error) {
 	e := cr.e
 	keys, wrapped, err := e.vault.NewSubjectKeys(id)

@@ -193,14 +193,25 @@ func nodeName(name string) string {
 	return name + "." + hex.EncodeToString(b[:])
 }
 
+// refreshRing is how often a node looks whether another process rotated keys.
+// It loads what it meets at once in any case; this lets it forget what was
+// destroyed.
+const refreshRing = 30 * time.Second
+
 // flusher writes out, about once a second, what is counted in memory.
 func (e *Engine) flusher(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
+	ring := time.NewTicker(refreshRing)
+	defer ring.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-ring.C:
+			if _, err := e.vault.Keyring().Refresh(ctx); err != nil && ctx.Err() == nil {
+				e.log.Warn("the keyring cannot be read anew", "error", err.Error())
+			}
 		case <-t.C:
 			if err := e.flushFindings(ctx); err != nil && ctx.Err() == nil {
 				e.log.Warn("findings not written yet", "error", err.Error())

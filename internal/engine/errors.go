@@ -31,6 +31,10 @@ func storageError(err error) error {
 	case errors.Is(err, storage.ErrFull):
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "disk_full", Err: err,
 			Message: "the disk is full; nothing was stored", Hint: "make room, then try again"}
+	case errors.Is(err, storage.ErrFenced):
+		return &abide.Error{Code: abide.CodeUnavailable, Detail: "keyring_outdated", Err: err,
+			Message: "this node's keyring lacks the key that the store rotated to; nothing was stored",
+			Hint:    "let all nodes read the keyring from the same place"}
 	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrClosed):
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "storage_unavailable", Err: err,
 			Message: "the store does not answer; nothing was stored", Hint: "try again"}

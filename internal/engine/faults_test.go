@@ -164,3 +164,11 @@ func (k *faultyKeys) Put(ctx context.Context, keys []storage.WrappedKey) error {
 func (k *faultyKeys) Destroy(ctx context.Context, id abide.SubjectID, c []storage.Compartment) error {
 	return k.f.run("destroy", func() error { return k.KeyStore.Destroy(ctx, id, c) })
 }
+
+func (k *faultyKeys) Rewrap(ctx context.Context, keys []storage.Rewrapped) (n int, err error) {
+	err = k.f.run("rewrap", func() error {
+		n, err = k.KeyStore.Rewrap(ctx, keys)
+		return err
+	})
+	return n, err
+}

@@ -60,17 +60,17 @@ func (b *importBatch) run(ctx context.Context) error {
 	if err := b.leaveTaken(ctx); err != nil {
 		return err
 	}
-	var keys []storage.WrappedKey
+	var born []*newborn
 	var claims []storage.Lookup
 	for r := range b.making {
-		keys = append(keys, r.born.wrapped...)
+		born = append(born, r.born)
 		claims = append(claims, r.born.claims...)
 	}
-	if len(keys) == 0 {
+	if len(born) == 0 {
 		return nil
 	}
-	if err := b.e.keys.Put(ctx, keys); err != nil {
-		return storageError(err)
+	if err := b.e.putKeys(ctx, born...); err != nil {
+		return err
 	}
 	b.claimed = b.e.now()
 	for i := range claims {

@@ -3,14 +3,12 @@ package keys
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -26,14 +24,21 @@ type Master struct {
 	AEAD tink.AEADWithContext
 }
 
-const fileFormat = "abide-keyring/1"
+// fileFormat is bound into keysets that a master key encrypts, so it stays;
+// files of version 2 add the generation and the epochs.
+const (
+	fileFormat  = "abide-keyring/1"
+	fileFormat2 = "abide-keyring/2"
+)
 
-// file is the form of a keyring on disk.
+// file is the form of a keyring at rest.
 type file struct {
-	Format  string                     `json:"format"`
-	Store   string                     `json:"store"`
-	Master  string                     `json:"master,omitempty"` // "": keysets are in the clear, protected by the file's mode only
-	Keysets map[string]json.RawMessage `json:"keysets"`          // Tink JSON keysets
+	Format     string                     `json:"format"`
+	Store      string                     `json:"store"`
+	Generation uint64                     `json:"generation"`       // counts changes, from 1
+	Master     string                     `json:"master,omitempty"` // "": keysets are in the clear, protected by the file's mode only
+	Epochs     []Epoch                    `json:"epochs"`
+	Keysets    map[string]json.RawMessage `json:"keysets"` // Tink JSON keysets
 }
 
 // Create makes a keyring of fresh keys and keeps it at path, mode 0600. The
@@ -41,23 +46,18 @@ type file struct {
 // file exists: a keyring is never overwritten by a new one. When Create
 // returns, the file and its folder are synced.
 func Create(path string) (*Keyring, error) {
-	return CreateWith(context.Background(), path, Master{})
+	return CreateAt(context.Background(), FilePlace(path), Master{})
 }
 
-// CreateWith is Create with the keysets encrypted by a master key.
-func CreateWith(ctx context.Context, path string, m Master) (*Keyring, error) {
-	if _, err := os.Lstat(path); err == nil {
-		return nil, fmt.Errorf("keys: create %s: %w", path, fs.ErrExist)
-	}
+// CreateAt is Create anywhere, with the keysets encrypted by a master key, if
+// one is given.
+func CreateAt(ctx context.Context, p Place, m Master) (*Keyring, error) {
 	k, err := New()
 	if err != nil {
 		return nil, err
 	}
-	k.path, k.master = path, m
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("keys: create folder: %w", err)
-	}
-	if err := k.save(ctx, k.ring.Load(), os.Link); err != nil {
+	k.place, k.master = p, m
+	if err := k.save(ctx, k.ring.Load(), 0); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -65,63 +65,117 @@ func CreateWith(ctx context.Context, path string, m Master) (*Keyring, error) {
 
 // Open reads a keyring from its file. It refuses a file that others may read.
 func Open(path string) (*Keyring, error) {
-	return OpenWith(context.Background(), path, Master{})
+	return OpenAt(context.Background(), FilePlace(path), Master{})
 }
 
-// OpenWith is Open for a file whose keysets a master key encrypts.
-func OpenWith(ctx context.Context, path string, m Master) (*Keyring, error) {
-	if err := checkMode(path); err != nil {
+// OpenAt is Open anywhere, for a keyring whose keysets a master key encrypts,
+// if one is given.
+func OpenAt(ctx context.Context, p Place, m Master) (*Keyring, error) {
+	k := &Keyring{place: p, master: m}
+	raw, err := p.Read(ctx)
+	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("keys: open: %w", err)
-	}
 	defer clear(raw)
-	bad := &abide.Error{Code: abide.CodeInvalid, Detail: "bad_keyring",
+	if err := k.load(ctx, raw); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func badKeyring() error {
+	return &abide.Error{Code: abide.CodeInvalid, Detail: "bad_keyring",
 		Message: "this file is not a keyring of a version that this program knows",
 		Hint:    "restore the keyring from its backup, or use a newer abide"}
-	var f file
-	if err := json.Unmarshal(raw, &f); err != nil || f.Format != fileFormat {
-		return nil, bad
+}
+
+// load takes over the keyring in raw.
+func (k *Keyring) load(ctx context.Context, raw []byte) error {
+	f, id, err := parse(raw)
+	if err != nil {
+		return err
 	}
-	id, err := hex.DecodeString(f.Store)
-	if err != nil || len(id) != len(StoreID{}) {
-		return nil, bad
+	if k.store != (StoreID{}) && k.store != id {
+		return &abide.Error{Code: abide.CodeInvalid, Detail: "other_keyring",
+			Message: "the keyring was replaced by that of another store", Hint: "restore the keyring of this store"}
 	}
-	if f.Master != "" && m.AEAD == nil {
-		return nil, &abide.Error{Code: abide.CodeUnavailable, Detail: "master_key_needed",
-			Message: "the keyring is encrypted by a key service", Hint: "configure the key service for " + f.Master}
-	}
-	k := &Keyring{path: path, master: m, store: StoreID(id)}
-	if f.Master == "" {
+	k.store = id
+	switch {
+	case f.Master != "" && k.master.AEAD == nil:
+		return &abide.Error{Code: abide.CodeUnavailable, Detail: "master_key_needed",
+			Message: "the keyring is encrypted by a key service", Hint: "name its key with --master " + f.Master}
+	case f.Master != "" && k.master.URI != f.Master:
+		return &abide.Error{Code: abide.CodeInvalid, Detail: "other_master_key",
+			Message: "the keyring is encrypted by another key of a key service", Hint: "name its key with --master " + f.Master}
+	case f.Master == "":
 		k.master = Master{}
 	}
 	handles := make(map[string]*keyset.Handle, len(f.Keysets))
 	for name, set := range f.Keysets {
 		if handles[name], err = k.readKeyset(ctx, name, set); err != nil {
-			return nil, fmt.Errorf("keys: read %s keyset: %w", name, err)
+			var known *abide.Error
+			if errors.As(err, &known) {
+				return err
+			}
+			return fmt.Errorf("keys: read %s keyset: %w", name, err)
 		}
 	}
-	r, err := newRing(handles)
+	r, err := newRing(handles, f.Epochs)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	r.generation, r.sum = max(f.Generation, 1), sha256.Sum256(raw)
 	k.ring.Store(r)
-	return k, nil
+	return nil
 }
 
-func checkMode(path string) error {
-	st, err := os.Stat(path)
+func parse(raw []byte) (file, StoreID, error) {
+	var f file
+	if err := json.Unmarshal(raw, &f); err != nil || f.Format != fileFormat && f.Format != fileFormat2 {
+		return file{}, StoreID{}, badKeyring()
+	}
+	id, err := hex.DecodeString(f.Store)
+	if err != nil || len(id) != len(StoreID{}) || StoreID(id) == (StoreID{}) {
+		return file{}, StoreID{}, badKeyring()
+	}
+	return f, StoreID(id), nil
+}
+
+// Refresh takes over what another process wrote to the keyring's place. It
+// reports whether there was anything new. A ring in memory has no place.
+func (k *Keyring) Refresh(ctx context.Context) (bool, error) {
+	if k.place == nil {
+		return false, nil
+	}
+	k.change.Lock()
+	defer k.change.Unlock()
+	return k.refresh(ctx)
+}
+
+func (k *Keyring) refresh(ctx context.Context) (bool, error) {
+	if k.place == nil {
+		return false, nil
+	}
+	raw, err := k.place.Read(ctx)
 	if err != nil {
-		return fmt.Errorf("keys: open: %w", err)
+		return false, &abide.Error{Code: abide.CodeUnavailable, Detail: "keyring_unreachable", Err: err,
+			Message: "the keyring cannot be read anew", Hint: "make " + k.place.Name() + " readable again; other nodes may have changed it"}
 	}
-	if runtime.GOOS != "windows" && st.Mode().Perm()&0o077 != 0 {
-		return &abide.Error{Code: abide.CodeInvalid, Detail: "keyring_readable_by_others",
-			Message: "the keyring file may be read by other users of this machine",
-			Hint:    "make it readable by its owner only: chmod 600"}
+	defer clear(raw)
+	old := k.ring.Load()
+	if sha256.Sum256(raw) == old.sum {
+		return false, nil
 	}
-	return nil
+	if err := k.load(ctx, raw); err != nil {
+		return false, err
+	}
+	if now := k.ring.Load(); now.generation < old.generation {
+		k.ring.Store(old)
+		return false, &abide.Error{Code: abide.CodeUnavailable, Detail: "keyring_older",
+			Message: "an older keyring was put in the place of the newest",
+			Hint:    "put the newest keyring back"}
+	}
+	return true, nil
 }
 
 func (k *Keyring) masterAD(name string) []byte {
@@ -151,47 +205,42 @@ func (k *Keyring) writeKeyset(ctx context.Context, name string, h *keyset.Handle
 	return buf.Bytes(), nil
 }
 
-// save writes the ring beside its file, syncs it, and puts it in place:
-// os.Link for a new file, os.Rename for a changed one. A crash leaves the old
-// file or the new one, never a mixture.
-func (k *Keyring) save(ctx context.Context, r *ring, place func(from, to string) error) error {
-	f := file{Format: fileFormat, Store: k.store.String(), Master: k.master.URI, Keysets: map[string]json.RawMessage{}}
+// encode writes a ring in the form at rest.
+func (k *Keyring) encode(ctx context.Context, r *ring) ([]byte, error) {
+	f := file{Format: fileFormat2, Store: k.store.String(), Generation: r.generation, Master: k.master.URI,
+		Epochs: r.epochs, Keysets: map[string]json.RawMessage{}}
 	for name, h := range r.handles {
 		raw, err := k.writeKeyset(ctx, name, h)
 		if err != nil {
-			return fmt.Errorf("keys: write %s keyset: %w", name, err)
+			return nil, fmt.Errorf("keys: write %s keyset: %w", name, err)
 		}
 		f.Keysets[name] = raw
 	}
 	raw, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
-		return fmt.Errorf("keys: write: %w", err)
+		return nil, fmt.Errorf("keys: write: %w", err)
 	}
-	defer clear(raw)
-	dir := filepath.Dir(k.path)
-	tmp, err := os.CreateTemp(dir, ".keyring-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("keys: write: %w", err)
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // absent after a rename
-	_, err = tmp.Write(append(raw, '\n'))
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = place(tmp.Name(), k.path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
-		return fmt.Errorf("keys: write: %w", err)
-	}
-	return nil
+	return append(raw, '\n'), nil
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// save makes the ring the next generation after expect, durably.
+func (k *Keyring) save(ctx context.Context, r *ring, expect uint64) error {
+	r.generation = expect + 1
+	if k.place == nil {
+		return nil
+	}
+	raw, err := k.encode(ctx, r)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	defer clear(raw)
+	if err := k.place.Write(ctx, raw, r.generation, expect); err != nil {
+		return err
+	}
+	r.sum = sha256.Sum256(raw)
+	return nil
 }
+
+// changed reports whether an error of save means that another process changed
+// the keyring first.
+func changed(err error) bool { return errors.Is(err, fs.ErrExist) }

@@ -2,12 +2,15 @@ package keys
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -29,26 +32,30 @@ func (s StoreID) String() string { return hex.EncodeToString(s[:]) }
 // Keyring holds the keys of one store. It is safe for concurrent use.
 type Keyring struct {
 	store  StoreID
-	path   string // "" for a ring that lives in memory only
+	place  Place  // nil for a ring that lives in memory only
 	master Master // zero: keysets lie in the file unencrypted
 
-	change sync.Mutex // serialises rotations
+	change sync.Mutex // serialises rotations and refreshes
 	ring   atomic.Pointer[ring]
 }
 
 // ring is one immutable state of the keys; a rotation replaces it whole.
 type ring struct {
-	handles  map[string]*keyset.Handle
-	kek      tink.AEAD
-	kekID    string
-	keks     map[string]bool
-	index    []IndexKey
-	envelope tink.AEAD
-	system   tink.AEAD
-	suppress *prf.Set
-	signer   tink.Signer
-	signID   string
-	public   []PublicKey
+	generation uint64
+	sum        [sha256.Size]byte // of the bytes at rest; zero in memory
+	epochs     []Epoch
+	handles    map[string]*keyset.Handle
+	kek        tink.AEAD
+	kekID      string
+	keks       map[string]bool
+	index      []IndexKey
+	envelope   tink.AEAD
+	system     tink.AEAD
+	suppress   *prf.Set
+	signer     tink.Signer
+	signID     string
+	public     []PublicKey
+	seals      map[uint32]bool // keys that open envelopes and system rows
 }
 
 const (
@@ -87,22 +94,24 @@ func New() (*Keyring, error) {
 		}
 		handles[t.name] = h
 	}
-	r, err := newRing(handles)
+	r, err := newRing(handles, nil)
 	if err != nil {
 		return nil, err
 	}
+	r.generation = 1
+	r.epochs[0].Created = time.Now().UTC().Truncate(time.Second)
 	k.ring.Store(r)
 	return k, nil
 }
 
-func newRing(handles map[string]*keyset.Handle) (*ring, error) {
+func newRing(handles map[string]*keyset.Handle, epochs []Epoch) (*ring, error) {
 	for _, t := range templates {
 		if handles[t.name] == nil {
 			return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "keyring_incomplete",
 				Message: "the keyring lacks its " + t.name + " keys", Hint: "restore the keyring from its backup"}
 		}
 	}
-	r := &ring{handles: handles}
+	r := &ring{handles: handles, epochs: slices.Clone(epochs)}
 	var errs [7]error
 	r.kek, errs[0] = aead.New(handles[setKEK])
 	r.envelope, errs[1] = aead.New(handles[setEnvelope])
@@ -125,6 +134,15 @@ func newRing(handles map[string]*keyset.Handle) (*ring, error) {
 		r.keks[id] = e.KeyStatus() == keyset.Enabled
 		if e.IsPrimary() {
 			r.kekID = id
+		}
+		if !slices.ContainsFunc(r.epochs, func(ep Epoch) bool { return ep.ID == id }) {
+			r.epochs = append(r.epochs, Epoch{ID: id}) // a keyring older than epochs
+		}
+	}
+	r.seals = map[uint32]bool{}
+	for _, set := range []string{setEnvelope, setSystem} {
+		for _, info := range handles[set].KeysetInfo().GetKeyInfo() {
+			r.seals[info.GetKeyId()] = true
 		}
 	}
 	return r, nil
@@ -196,4 +214,19 @@ func lengthPrefixed(tag string, parts ...[]byte) []byte {
 		out = append(out, p...)
 	}
 	return out
+}
+
+// Place names where the ring lies, for people.
+func (k *Keyring) Place() string {
+	if k.place == nil {
+		return "memory"
+	}
+	return k.place.Name()
+}
+
+// Master names the key of a key service that encrypts the ring; "" if none.
+func (k *Keyring) Master() string {
+	k.change.Lock()
+	defer k.change.Unlock()
+	return k.master.URI
 }

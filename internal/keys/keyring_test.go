@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -36,6 +37,9 @@ func reopen(t *testing.T, path string) *keys.Keyring {
 	}
 	return ring
 }
+
+// day is when the tests rotate.
+var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var subject = abide.SubjectID{1, 2, 3}
 
@@ -154,7 +158,7 @@ func TestRotatedKEKStillOpensUntilRetired(t *testing.T) {
 	ring, path := create(t)
 	old, key := wrap(t, ring)
 	ctx := context.Background()
-	id, err := ring.RotateKEK(ctx)
+	id, err := ring.RotateKEK(ctx, day)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +173,10 @@ func TestRotatedKEKStillOpensUntilRetired(t *testing.T) {
 			}
 		}
 	}
-	if err := ring.RetireKEK(ctx, id); abide.ErrorDetail(err) != "kek_not_retirable" {
+	if err := ring.RetireKEK(ctx, id, day); abide.ErrorDetail(err) != "kek_not_retirable" {
 		t.Errorf("retiring the primary: %v", err)
 	}
-	if err := ring.RetireKEK(ctx, old.KEK); err != nil {
+	if err := ring.RetireKEK(ctx, old.KEK, day); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []*keys.Keyring{ring, reopen(t, path)} {
@@ -299,7 +303,7 @@ func TestMasterKeyEncryptsTheFile(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "keyring.json")
 	master := keys.Master{URI: "test-kms://one", AEAD: service(t)}
-	ring, err := keys.CreateWith(ctx, path, master)
+	ring, err := keys.CreateAt(ctx, keys.FilePlace(path), master)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,17 +318,17 @@ func TestMasterKeyEncryptsTheFile(t *testing.T) {
 	if _, err := keys.Open(path); abide.ErrorDetail(err) != "master_key_needed" {
 		t.Errorf("open without the service: %v", err)
 	}
-	if _, err := keys.OpenWith(ctx, path, keys.Master{URI: "test-kms://two", AEAD: service(t)}); err == nil {
+	if _, err := keys.OpenAt(ctx, keys.FilePlace(path), keys.Master{URI: "test-kms://two", AEAD: service(t)}); err == nil {
 		t.Error("opened with another master key")
 	}
-	again, err := keys.OpenWith(ctx, path, master)
+	again, err := keys.OpenAt(ctx, keys.FilePlace(path), master)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := again.Unwrap(w); err != nil || !bytes.Equal(got, key) {
 		t.Errorf("unwrap: %v", err)
 	}
-	if _, err := again.RotateKEK(ctx); err != nil {
+	if _, err := again.RotateKEK(ctx, day); err != nil {
 		t.Fatal(err)
 	}
 	if raw, err = os.ReadFile(path); err != nil || bytes.Contains(raw, []byte("keyData")) {

@@ -4,88 +4,195 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	abide "github.com/abide-privacy/abide"
 )
 
+// Epoch is the life of one key-encryption key. Times are zero while the thing
+// has not happened; Created is zero for keyrings older than epochs.
+type Epoch struct {
+	ID        string    `json:"id"` // the KEK's
+	Created   time.Time `json:"created,omitzero"`
+	Emptied   time.Time `json:"emptied,omitzero"`   // since when nothing is wrapped by it any more
+	Destroyed time.Time `json:"destroyed,omitzero"` // the ring no longer holds the key
+}
+
+// Epochs returns the epochs of key-encryption keys, oldest first, those that
+// were destroyed too.
+func (k *Keyring) Epochs() []Epoch { return slices.Clone(k.ring.Load().epochs) }
+
+// Generation counts the changes of the ring, from 1.
+func (k *Keyring) Generation() uint64 { return k.ring.Load().generation }
+
 // RotateKEK adds a key-encryption key and makes it the primary: a new epoch.
 // Keys wrapped by older ones stay readable until RetireKEK. The new ring is
 // durable when RotateKEK returns the new KEK's id.
-func (k *Keyring) RotateKEK(ctx context.Context) (string, error) {
-	if err := k.edit(ctx, setKEK, addPrimary(setKEK)); err != nil {
+func (k *Keyring) RotateKEK(ctx context.Context, now time.Time) (string, error) {
+	err := k.edit(ctx, func(e *edit) error {
+		if err := e.addPrimary(setKEK); err != nil {
+			return err
+		}
+		id := keyID(e.handles[setKEK].KeysetInfo().PrimaryKeyId)
+		e.epochs = append(e.epochs, Epoch{ID: id, Created: now.UTC()})
+		return nil
+	})
+	if err != nil {
 		return "", err
 	}
 	return k.PrimaryKEK(), nil
 }
 
-// RotateIndex adds a root of index keys and makes it the primary.
-func (k *Keyring) RotateIndex(ctx context.Context) (string, error) {
-	if err := k.edit(ctx, setIndex, addPrimary(setIndex)); err != nil {
-		return "", err
-	}
-	return k.IndexKeys()[0].ID, nil
+// EmptyKEK notes that from now on nothing is wrapped by a KEK any more. Called
+// again, after an older key store was put back and rotated, it is now that
+// counts.
+func (k *Keyring) EmptyKEK(ctx context.Context, id string, now time.Time) error {
+	return k.edit(ctx, func(e *edit) error {
+		ep := e.epoch(id)
+		if ep == nil || e.primaryKEK() == id {
+			return notRetirable()
+		}
+		ep.Emptied = now.UTC()
+		return nil
+	})
+}
+
+func notRetirable() error {
+	return &abide.Error{Code: abide.CodeInvalid, Detail: "kek_not_retirable",
+		Message: "this key-encryption key is the primary or not in the ring", Hint: "rotate first, then retire an older key"}
 }
 
 // RetireKEK destroys a KEK that is not the primary. All that it wrapped and
 // was not wrapped anew is irrecoverable from then on. The file no longer holds
 // the key when RetireKEK returns; copies of the file are the operator's to
 // destroy.
-func (k *Keyring) RetireKEK(ctx context.Context, id string) error {
-	if _, known := k.ring.Load().keks[id]; !known || id == k.PrimaryKEK() {
-		return &abide.Error{Code: abide.CodeInvalid, Detail: "kek_not_retirable",
-			Message: "this key-encryption key is the primary or not in the ring", Hint: "rotate first, then retire an older key"}
-	}
-	n, err := strconv.ParseUint(id, 16, 32)
-	if err != nil {
-		return fmt.Errorf("keys: kek id: %w", err)
-	}
-	return k.edit(ctx, setKEK, func(m *keyset.Manager) error { return m.Delete(uint32(n)) })
-}
-
-func addPrimary(set string) func(*keyset.Manager) error {
-	return func(m *keyset.Manager) error {
-		for _, t := range templates {
-			if t.name != set {
-				continue
-			}
-			id, err := m.Add(t.template())
-			if err != nil {
-				return err
-			}
-			return m.SetPrimary(id)
+func (k *Keyring) RetireKEK(ctx context.Context, id string, now time.Time) error {
+	return k.edit(ctx, func(e *edit) error {
+		ep := e.epoch(id)
+		if ep == nil || !ep.Destroyed.IsZero() || e.primaryKEK() == id {
+			return notRetirable()
 		}
-		return fmt.Errorf("no template for %s", set)
-	}
+		ep.Destroyed = now.UTC()
+		return e.drop(setKEK, id)
+	})
 }
 
-// edit changes one keyset: first durably, then for this process.
-func (k *Keyring) edit(ctx context.Context, set string, change func(*keyset.Manager) error) error {
-	k.change.Lock()
-	defer k.change.Unlock()
-	old := k.ring.Load()
-	m := keyset.NewManagerFromHandle(old.handles[set])
-	if err := change(m); err != nil {
-		return fmt.Errorf("keys: rotate %s: %w", set, err)
+// RotateIndex adds a root of index keys and makes it the primary. Values are
+// written and looked for under both roots until RetireIndex.
+func (k *Keyring) RotateIndex(ctx context.Context) (string, error) {
+	if err := k.edit(ctx, func(e *edit) error { return e.addPrimary(setIndex) }); err != nil {
+		return "", err
 	}
-	h, err := m.Handle()
-	if err != nil {
-		return fmt.Errorf("keys: rotate %s: %w", set, err)
-	}
-	handles := maps.Clone(old.handles)
-	handles[set] = h
-	r, err := newRing(handles)
-	if err != nil {
-		return err
-	}
-	if k.path != "" {
-		if err := k.save(ctx, r, os.Rename); err != nil {
+	return k.IndexKeys()[0].ID, nil
+}
+
+// RetireIndex removes a root that is not the primary.
+func (k *Keyring) RetireIndex(ctx context.Context, id string) error {
+	return k.edit(ctx, func(e *edit) error {
+		if keyID(e.handles[setIndex].KeysetInfo().PrimaryKeyId) == id {
+			return notRetirable()
+		}
+		return e.drop(setIndex, id)
+	})
+}
+
+// RotateLog adds keys for envelopes of log entries and for system entries, and
+// makes them primary. Older ones open what they sealed.
+func (k *Keyring) RotateLog(ctx context.Context) error {
+	return k.edit(ctx, func(e *edit) error {
+		if err := e.addPrimary(setEnvelope); err != nil {
 			return err
 		}
+		return e.addPrimary(setSystem)
+	})
+}
+
+// RotateSign adds a signing key and makes it the primary. Older public keys
+// stay, to verify what they signed.
+func (k *Keyring) RotateSign(ctx context.Context) (string, error) {
+	if err := k.edit(ctx, func(e *edit) error { return e.addPrimary(setSign) }); err != nil {
+		return "", err
 	}
-	k.ring.Store(r)
+	return k.SigningKeyID(), nil
+}
+
+// edit is a ring being changed.
+type edit struct {
+	handles map[string]*keyset.Handle
+	epochs  []Epoch
+}
+
+func (e *edit) epoch(id string) *Epoch {
+	for i := range e.epochs {
+		if e.epochs[i].ID == id {
+			return &e.epochs[i]
+		}
+	}
 	return nil
+}
+
+func (e *edit) primaryKEK() string { return keyID(e.handles[setKEK].KeysetInfo().PrimaryKeyId) }
+
+func (e *edit) addPrimary(set string) error {
+	m := keyset.NewManagerFromHandle(e.handles[set])
+	for _, t := range templates {
+		if t.name != set {
+			continue
+		}
+		id, err := m.Add(t.template())
+		if err == nil {
+			err = m.SetPrimary(id)
+		}
+		if err == nil {
+			e.handles[set], err = m.Handle()
+		}
+		return err
+	}
+	return fmt.Errorf("no template for %s", set)
+}
+
+func (e *edit) drop(set, id string) error {
+	n, err := strconv.ParseUint(id, 16, 32)
+	if err != nil {
+		return fmt.Errorf("key id: %w", err)
+	}
+	m := keyset.NewManagerFromHandle(e.handles[set])
+	if err := m.Delete(uint32(n)); err != nil {
+		return notRetirable()
+	}
+	e.handles[set], err = m.Handle()
+	return err
+}
+
+// edit changes the ring: first durably, then for this process. It builds on the
+// newest ring there is, and again if another process came first.
+func (k *Keyring) edit(ctx context.Context, change func(*edit) error) error {
+	k.change.Lock()
+	defer k.change.Unlock()
+	for try := 1; ; try++ {
+		if _, err := k.refresh(ctx); err != nil {
+			return err
+		}
+		old := k.ring.Load()
+		e := &edit{handles: maps.Clone(old.handles), epochs: slices.Clone(old.epochs)}
+		if err := change(e); err != nil {
+			return fmt.Errorf("keys: change the keyring: %w", err)
+		}
+		r, err := newRing(e.handles, e.epochs)
+		if err != nil {
+			return err
+		}
+		err = k.save(ctx, r, old.generation)
+		if changed(err) && try < 5 {
+			continue
+		}
+		if err == nil {
+			k.ring.Store(r)
+		}
+		return err
+	}
 }

@@ -4,6 +4,7 @@ import (
 	stded25519 "crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
@@ -36,7 +37,13 @@ func (k *Keyring) PublicKeys() []PublicKey { return k.ring.Load().public }
 
 // Verify reports whether sig is a signature of message by the named key.
 func (k *Keyring) Verify(id string, message, sig []byte) bool {
-	for _, p := range k.PublicKeys() {
+	r, err := k.knowing(func(r *ring) bool {
+		return slices.ContainsFunc(r.public, func(p PublicKey) bool { return p.ID == id })
+	})
+	if err != nil {
+		return false
+	}
+	for _, p := range r.public {
 		if p.ID == id {
 			return stded25519.Verify(p.Key, message, sig)
 		}

@@ -1,9 +1,11 @@
 package keys
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -30,7 +32,10 @@ func (k *Keyring) Wrap(subject abide.SubjectID, c storage.Compartment, version u
 // epoch was destroyed, or the ring is an older backup), and key_damaged if the
 // row was changed.
 func (k *Keyring) Unwrap(w storage.WrappedKey) ([]byte, error) {
-	r := k.ring.Load()
+	r, err := k.knowing(func(r *ring) bool { return r.keks[w.KEK] })
+	if err != nil {
+		return nil, err
+	}
 	if !r.keks[w.KEK] {
 		return nil, &abide.Error{Code: abide.CodeInternal, Detail: "kek_unknown",
 			Message: "the keyring does not hold the key-encryption key that this key was wrapped with",
@@ -58,6 +63,27 @@ func (k *Keyring) wrapAD(w *storage.WrappedKey) []byte {
 	return lengthPrefixed("abide/wrap/1", k.store[:], []byte(w.KEK), w.Subject[:], cv[:])
 }
 
+// knowing returns the ring, after a refresh if it does not hold what a row
+// names: another node may have rotated keys.
+func (k *Keyring) knowing(holds func(*ring) bool) (*ring, error) {
+	r := k.ring.Load()
+	if k.place == nil || holds(r) {
+		return r, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := k.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return k.ring.Load(), nil
+}
+
+// opens reports whether a key of the ring has the number in a ciphertext's
+// prefix.
+func (r *ring) opens(sealed []byte) bool {
+	return len(sealed) >= 5 && r.seals[binary.BigEndian.Uint32(sealed[1:5])]
+}
+
 // PrimaryKEK returns the id of the KEK that Wrap uses.
 func (k *Keyring) PrimaryKEK() string { return k.ring.Load().kekID }
 
@@ -72,7 +98,11 @@ func (k *Keyring) SealEnvelope(plain, ad []byte) ([]byte, error) {
 
 // OpenEnvelope opens what SealEnvelope sealed.
 func (k *Keyring) OpenEnvelope(sealed, ad []byte) ([]byte, error) {
-	out, err := k.ring.Load().envelope.Decrypt(sealed, lengthPrefixed("abide/envelope/1", k.store[:], ad))
+	r, err := k.knowing(func(r *ring) bool { return r.opens(sealed) })
+	if err != nil {
+		return nil, err
+	}
+	out, err := r.envelope.Decrypt(sealed, lengthPrefixed("abide/envelope/1", k.store[:], ad))
 	if err != nil {
 		return nil, &abide.Error{Code: abide.CodeInternal, Detail: "envelope_damaged",
 			Message: "the envelope of a log entry does not open: its row was changed", Hint: "run abide doctor"}
@@ -91,7 +121,11 @@ func (k *Keyring) SealSystem(plain, ad []byte) ([]byte, error) {
 
 // OpenSystem opens what SealSystem sealed.
 func (k *Keyring) OpenSystem(sealed, ad []byte) ([]byte, error) {
-	out, err := k.ring.Load().system.Decrypt(sealed, lengthPrefixed("abide/system/1", k.store[:], ad))
+	r, err := k.knowing(func(r *ring) bool { return r.opens(sealed) })
+	if err != nil {
+		return nil, err
+	}
+	out, err := r.system.Decrypt(sealed, lengthPrefixed("abide/system/1", k.store[:], ad))
 	if err != nil {
 		return nil, &abide.Error{Code: abide.CodeInternal, Detail: "system_damaged",
 			Message: "a row sealed under the system key does not open: it was changed", Hint: "run abide doctor"}

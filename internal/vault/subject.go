@@ -180,3 +180,16 @@ func damaged(detail, message, field string) *abide.Error {
 	return &abide.Error{Code: abide.CodeInternal, Detail: detail, Message: message,
 		Hint: "run abide doctor, and restore the row from a backup", Field: field}
 }
+
+// Wrap wraps a subject's keys anew under the primary key-encryption key.
+func (v *Vault) Wrap(k *SubjectKeys) ([]storage.WrappedKey, error) {
+	out := make([]storage.WrappedKey, len(k.keys))
+	for i := range k.keys {
+		w, err := v.ring.Wrap(k.Subject, k.keys[i].compartment, k.keys[i].version, k.keys[i].raw[:])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = w
+	}
+	return out, nil
+}

@@ -191,6 +191,9 @@ func (s *Server) start(bin string, as *syscall.Credential, settings []string) er
 	return err
 }
 
+// Data is the cluster's data directory, for tests that read the raw files.
+func (s *Server) Data() string { return s.data() }
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 func freePort() (int, error) {

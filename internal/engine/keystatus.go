@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/keys"
+)
+
+// KeyStatus tells how the keys of the store stand.
+type KeyStatus struct {
+	Store        string           `json:"store"`
+	Generation   uint64           `json:"generation"` // of the keyring
+	Place        string           `json:"place"`
+	Master       string           `json:"master,omitempty"` // key of a key service; empty: none
+	Epochs       []EpochStatus    `json:"epochs"`
+	Index        []string         `json:"index"` // roots, the primary first
+	Sign         []keys.PublicKey `json:"sign"`  // the primary first
+	BackupWindow int              `json:"backup_window_days"`
+	Escrow       *EscrowNote      `json:"escrow,omitempty"`
+	Drill        *EscrowNote      `json:"drill,omitempty"`
+}
+
+// EpochStatus is one key-encryption key.
+type EpochStatus struct {
+	keys.Epoch
+	State        string    `json:"state"` // current, giving_up, emptied, destroyed
+	Keys         int64     `json:"keys"`  // wrapped by it
+	DestroyAfter time.Time `json:"destroy_after,omitzero"`
+}
+
+// EscrowNote says when shares were made, or proved.
+type EscrowNote struct {
+	At         time.Time `json:"at"`
+	Generation uint64    `json:"generation"` // of the keyring that they open
+	Shares     int       `json:"shares"`
+	Threshold  int       `json:"threshold"`
+	Keys       int       `json:"keys,omitempty"` // wrapped keys that a drill opened
+}
+
+const (
+	settingEscrow = "key_escrow"
+	settingDrill  = "key_drill"
+)
+
+// KeyStatus reports on the keys. It counts the wrapped keys.
+func (e *Engine) KeyStatus(ctx context.Context, c Call) (KeyStatus, error) {
+	if err := authorise(c, opKeys, abide.SubjectID{}); err != nil {
+		return KeyStatus{}, err
+	}
+	ring := e.vault.Keyring()
+	if _, err := ring.Refresh(ctx); err != nil {
+		return KeyStatus{}, storageError(err)
+	}
+	counts, err := e.keys.WrappedBy(ctx)
+	if err != nil {
+		return KeyStatus{}, storageError(err)
+	}
+	window, err := e.BackupWindow(ctx)
+	if err != nil {
+		return KeyStatus{}, err
+	}
+	s := KeyStatus{Store: ring.Store().String(), Generation: ring.Generation(), Place: ring.Place(), Master: ring.Master(),
+		Sign: ring.PublicKeys(), BackupWindow: int(window / (24 * time.Hour))}
+	for _, ep := range ring.Epochs() {
+		st := EpochStatus{Epoch: ep, Keys: counts[ep.ID]}
+		switch {
+		case !ep.Destroyed.IsZero():
+			st.State = "destroyed"
+		case ep.ID == ring.PrimaryKEK():
+			st.State = "current"
+		case !ep.Emptied.IsZero():
+			st.State, st.DestroyAfter = "emptied", ep.Emptied.Add(window)
+		default:
+			st.State = "giving_up"
+		}
+		s.Epochs = append(s.Epochs, st)
+	}
+	for _, x := range ring.IndexKeys() {
+		s.Index = append(s.Index, x.ID)
+	}
+	if s.Escrow, err = e.escrowNote(ctx, settingEscrow); err != nil {
+		return KeyStatus{}, err
+	}
+	s.Drill, err = e.escrowNote(ctx, settingDrill)
+	return s, err
+}
+
+func (e *Engine) escrowNote(ctx context.Context, name string) (*EscrowNote, error) {
+	var n EscrowNote
+	found, err := e.setting(ctx, name, &n)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &n, nil
+}
