@@ -16,8 +16,8 @@ import (
 // key. It comes last: from its first row on the transaction holds a lock on
 // subject_key that Fence waits for, so either this statement sees the fence or
 // whoever set it sees the rows.
-func queueFence(b *pgx.Batch, keks map[string]bool) {
-	b.Queue(`SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM kek_fence WHERE kek = ANY($1)) THEN 0 ELSE 1 END)`,
+func queueFence(b *batch, keks map[string]bool) {
+	b.refuse(`SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM kek_fence WHERE kek = ANY($1)) THEN 0 ELSE 1 END)`,
 		slices.Sorted(maps.Keys(keks)))
 }
 
@@ -54,7 +54,7 @@ func (s *KeyStore) Rewrap(ctx context.Context, keys []storage.Rewrapped) (int, e
 	}
 	under := map[string]bool{}
 	n := 0
-	err := s.d.write(ctx, func(b *pgx.Batch) {
+	err := s.d.writeTwice(ctx, func(b *batch) {
 		n = 0
 		for i := range keys {
 			o, k := &keys[i].Old, &keys[i].New
@@ -78,13 +78,13 @@ func (s *KeyStore) Rewrap(ctx context.Context, keys []storage.Rewrapped) (int, e
 // Fence sets the fence and waits for every transaction that writes keys and
 // may not have seen it: a lock in share mode is granted when none is left.
 func (s *KeyStore) Fence(ctx context.Context, kek string) error {
-	err := s.d.write(ctx, func(b *pgx.Batch) {
+	err := s.d.writeTwice(ctx, func(b *batch) {
 		b.Queue(`INSERT INTO kek_fence (kek) VALUES ($1) ON CONFLICT DO NOTHING`, kek)
 	})
 	if err != nil {
 		return err
 	}
-	return s.d.withConn(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+	return s.d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, `LOCK TABLE subject_key IN SHARE MODE`)
 			return err
@@ -130,12 +130,12 @@ func (s *KeyStore) Keyring(ctx context.Context) ([]byte, uint64, error) {
 
 // PutKeyring replaces the keyring kept here.
 func (s *KeyStore) PutKeyring(ctx context.Context, raw []byte, generation, expect uint64) error {
-	return s.d.write(ctx, func(b *pgx.Batch) {
+	return s.d.write(ctx, func(b *batch) {
 		if expect == 0 {
-			b.Queue(require(`INSERT INTO keyring (id, generation, body) VALUES (1, $1, $2) ON CONFLICT DO NOTHING`), int64(generation), raw)
+			b.insertNew(`INSERT INTO keyring (id, generation, body) VALUES (1, $1, $2)`, int64(generation), raw)
 			return
 		}
-		b.Queue(require(`UPDATE keyring SET generation = $1, body = $2 WHERE id = 1 AND generation = $3`),
-			int64(generation), raw, int64(expect))
+		b.refuse(`SELECT 1 / count(*) FROM (SELECT 1 FROM keyring WHERE id = 1 AND generation = $1 FOR UPDATE) AS held`, int64(expect))
+		b.Queue(`UPDATE keyring SET generation = $1, body = $2 WHERE id = 1`, int64(generation), raw)
 	})
 }
