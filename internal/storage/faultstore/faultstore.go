@@ -40,6 +40,7 @@ type Faults struct {
 	effects []string
 	rules   []*rule
 	names   map[abide.SubjectID]int
+	watch   func(step string, w When)
 }
 
 // rule makes calls fail.
@@ -93,6 +94,16 @@ func (f *Faults) add(r *rule) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rules = append(f.rules, r)
+}
+
+// Watch calls do around every write that is let through: before the store is
+// called, with NotPersisted, and after it returned without error, with
+// Persisted. A step is a write as Effects tells it. What kills the process in
+// there has killed it at that step.
+func (f *Faults) Watch(do func(step string, w When)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.watch = do
 }
 
 // Heal lets everything pass again.
@@ -177,16 +188,33 @@ func (f *Faults) write(method string, describe func() string, call func() error)
 	if r != nil && r.when == NotPersisted {
 		return r.err
 	}
+	f.mu.Lock()
+	watch := f.watch
+	f.mu.Unlock()
+	if watch != nil {
+		watch(f.step(method, describe), NotPersisted)
+	}
 	err := call()
 	if err == nil {
+		step := f.step(method, describe)
 		f.mu.Lock()
-		f.effects = append(f.effects, strings.TrimSpace(method+" "+describe()))
+		f.effects = append(f.effects, step)
 		f.mu.Unlock()
+		if watch != nil {
+			watch(step, Persisted)
+		}
 	}
 	if r != nil {
 		return r.err
 	}
 	return err
+}
+
+// step is a write in words.
+func (f *Faults) step(method string, describe func() string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.TrimSpace(method + " " + describe())
 }
 
 // read runs a call that changes nothing.

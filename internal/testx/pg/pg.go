@@ -37,6 +37,8 @@ type Server struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the server process has ended
 	log  *tail
+
+	relaunch func() error // starts it again on the same files and port
 }
 
 var shared struct {
@@ -171,6 +173,7 @@ func (s *Server) start(bin string, as *syscall.Credential, settings []string) er
 		}
 	}
 	attr := &syscall.SysProcAttr{Credential: as}
+	s.relaunch = func() error { return s.launch(bin, attr, settings) }
 	init := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust",
 		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 	init.Dir, init.SysProcAttr = s.dir, attr
@@ -259,6 +262,36 @@ func (s *Server) kill() {
 		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended already
 		<-s.done
 	}
+}
+
+// Crash ends the server without any farewell: SIGKILL to its first process,
+// or, if immediate, what `pg_ctl stop -m immediate` does. Restart starts it
+// again.
+func (s *Server) Crash(immediate bool) error {
+	sig := syscall.SIGKILL
+	if immediate {
+		sig = syscall.SIGQUIT
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		return err
+	}
+	<-s.done
+	return nil
+}
+
+// Restart starts a server that ended on the same files and the same port, and
+// returns when it has recovered and accepts connections.
+func (s *Server) Restart() error {
+	// The children of a killed server end by themselves, and keep its shared
+	// memory until then; launching fails so long.
+	var err error
+	for range 50 {
+		if err = s.relaunch(); err == nil {
+			return nil
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	return err
 }
 
 // Stop ends the server at once and removes its files.

@@ -1,0 +1,172 @@
+package node_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/storage/postgres"
+	"github.com/abide-privacy/abide/internal/testx/node"
+	"github.com/abide-privacy/abide/internal/testx/pg"
+	"github.com/abide-privacy/abide/internal/testx/whole"
+)
+
+func TestMain(m *testing.M) {
+	node.Become()
+	inMemory()
+	os.Exit(pg.Main(m))
+}
+
+// long reports whether this is `make proof`.
+func long() bool { return os.Getenv("ABIDE_PROOF") == "1" }
+
+// inMemory puts all files of these tests into memory, where there is enough. A
+// process that is killed loses nothing that it wrote to a file, synced or not:
+// what a disk loses is for the replays of traces.
+func inMemory() {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs("/dev/shm", &fs); err == nil && fs.Bavail*uint64(fs.Bsize) > 4<<30 {
+		os.Setenv("TMPDIR", "/dev/shm")
+	}
+}
+
+// engines make a fresh deployment on each engine.
+var engines = []struct {
+	name  string
+	fresh func(t *testing.T) node.Deployment
+}{
+	{"sqlite", func(t *testing.T) node.Deployment { return node.Deployment{Dir: t.TempDir()} }},
+	{"postgres", func(t *testing.T) node.Deployment {
+		url := copied(t) // keys and data in one database: half the copying
+		return node.Deployment{Dir: t.TempDir(), Data: url, Keys: url}
+	}},
+}
+
+var template struct {
+	once sync.Once
+	url  string
+}
+
+// copied is a database with the tables in place, which is faster to copy than
+// to make.
+func copied(t *testing.T) string {
+	t.Helper()
+	template.once.Do(func() {
+		template.url = pg.Database(t)
+		data, err := postgres.Open(t.Context(), template.url, postgres.Options{})
+		must(t, err)
+		must(t, data.Close())
+		keys, err := postgres.OpenKeys(t.Context(), template.url)
+		must(t, err)
+		must(t, keys.Close())
+	})
+	return pg.Copy(t, template.url)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v%s", err, cause(err))
+	}
+}
+
+// cause is what an error of the API keeps from its callers.
+func cause(err error) string {
+	var e *abide.Error
+	if errors.As(err, &e) && e.Err != nil {
+		return fmt.Sprintf(" (%v)", e.Err)
+	}
+	return ""
+}
+
+// later is a clock at which the claims of a dead process have expired.
+func later() time.Time { return time.Now().Add(whole.ClaimsExpire) }
+
+// halves fails the test for every half state.
+func halves(t *testing.T, s whole.Store) *whole.Report {
+	t.Helper()
+	r, err := whole.Check(context.Background(), s)
+	must(t, err)
+	for _, f := range r.Findings {
+		t.Errorf("half state: %s", f)
+	}
+	return r
+}
+
+// TestCrashPoints kills a process at each step of each use case, before the
+// step and after it. Whatever the step, the store has no half states, the same
+// call with the same key ends well in another process, and the store is then
+// as if nothing had happened.
+func TestCrashPoints(t *testing.T) {
+	for _, eng := range engines {
+		t.Run(eng.name, func(t *testing.T) {
+			points := 0
+			for _, c := range node.UseCases() {
+				if eng.name == "postgres" && !long() && !slices.Contains([]string{"create", "collect", "withdraw", "erase", "publish", "import"}, c.Name) {
+					continue // databases take long to make: the six that every deployment has
+				}
+				want, err := node.Scenario(t.Context(), eng.fresh(t), c)
+				must(t, err)
+				for step, done := 1, false; !done; step++ {
+					for _, after := range []bool{false, true} {
+						// In make test, each step on one side only, in turns.
+						if !long() && after != (step%2 == 0) {
+							continue
+						}
+						if done = !crashAt(t, eng.fresh(t), c, step, after, want); !done {
+							points++
+						}
+					}
+				}
+			}
+			t.Logf("%d crashes, 0 half states, none done twice", points)
+		})
+	}
+}
+
+// crashAt reports whether the use case has that step.
+func crashAt(t *testing.T, d node.Deployment, c node.UseCase, step int, after bool, want string) bool {
+	t.Helper()
+	out, err := node.Job{Deployment: d, Do: "crash", Case: c.Name, Step: step, After: after}.Command("").Output()
+	var last struct {
+		Step, When string
+		Done       bool
+	}
+	if jerr := json.Unmarshal(out, &last); jerr != nil {
+		t.Fatalf("%s, step %d: %v, %v: %s", c.Name, step, err, jerr, out)
+	}
+	if last.Done {
+		return false
+	}
+	s, err := d.Open(t.Context())
+	must(t, err)
+	defer node.Close(s)
+	halves(t, s)
+	e, err := node.Start(t.Context(), s, later)
+	must(t, err)
+	defer e.Close(t.Context())
+	err = node.Again(t.Context(), e, c)
+	if err != nil && abide.ErrorDetail(err) != c.Repeats {
+		t.Errorf("%s again: %v%s", c.Name, err, cause(err))
+	}
+	must(t, node.Settle(t.Context(), s.Data))
+	halves(t, s)
+	got, err := whole.Summary(t.Context(), s)
+	must(t, err)
+	if got != want {
+		t.Errorf("done twice, or by halves:\n%s\nwant\n%s", got, want)
+	}
+	if t.Failed() {
+		t.Fatalf("%s, killed at %q, %s", c.Name, strings.TrimSpace(last.Step), last.When)
+	}
+	return true
+}

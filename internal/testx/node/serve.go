@@ -1,0 +1,5 @@
+package node
+
+import "context"
+
+func (j Job) serve(context.Context) error { return nil }
