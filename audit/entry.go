@@ -38,6 +38,7 @@ const (
 	ApprovalAsked  Kind = "approval_asked"  // somebody asked others to agree to a look
 	Approved       Kind = "approved"        // somebody agreed to a look that another asked for
 	ReceivedNotice Kind = "received_notice" // the person was told of something
+	Restored       Kind = "restored"        // after a restore, brought back from the restore ledger; or about nobody, a restore
 )
 
 // Kinds of entry about no subject.
@@ -60,6 +61,7 @@ var kinds = map[Kind]bool{
 	Expired: true, ErasureIntent: true, Erased: true, Exported: true, StaffAccess: true, ReceivedNotice: true,
 	Published: true, TokenCreated: true, TokenDropped: true, KeyRotated: true, Imported: true, Registered: true,
 	Swept: true, Selected: true, Alert: true, ApprovalAsked: true, Approved: true,
+	Restored: true,
 }
 
 // Known reports whether the kind is one of this package's.

@@ -36,6 +36,7 @@ const (
 	opAskApproval   operation = "ask_approval"
 	opApprove       operation = "approve"
 	opKeys          operation = "keys"
+	opRestore       operation = "restore"
 )
 
 // who may call a use case. A service or a member of staff may do what its
@@ -76,6 +77,7 @@ var mayCall = map[operation]who{
 	opAskApproval:   {service: true, staff: true},
 	opApprove:       {staff: true, purpose: true},
 	opKeys:          {},
+	opRestore:       {},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero

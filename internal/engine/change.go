@@ -3,13 +3,16 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/restore"
 	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/wire"
 	"github.com/abide-privacy/abide/policy"
 )
 
@@ -32,6 +35,10 @@ type change struct {
 	stale   []storage.Lookup // dropped after it
 	// answerLife is how long the answer is remembered; zero: idempotencyLife.
 	answerLife time.Duration
+	answer     []byte               // to remember
+	events     []abide.ConsentEvent // of the ledger of consent, as they are in Consents
+	callID     [16]byte             // names the request in the restore ledger
+	replaying  bool                 // from the restore ledger, which has it already
 }
 
 type pendingEntry struct {
@@ -73,6 +80,7 @@ func update[T any](ctx context.Context, e *Engine, c Call, op operation, id abid
 	if err != nil {
 		return none, err
 	}
+	idem.call = callID(id, idem)
 	defer e.alone(id)()
 	for range changeTries {
 		answer, err := attempt(ctx, e, c, id, want, idem, build)
@@ -108,13 +116,13 @@ func attempt[T any](ctx context.Context, e *Engine, c Call, id abide.SubjectID, 
 	case !s.active():
 		return none, e.refuseErased(ctx, c, s)
 	case s.idempotency != nil && s.now.Before(s.idempotency.Expires):
-		return remembered[T](e, s, idem.digest)
+		return remembered[T](ctx, e, s, idem.digest)
 	case s.force == nil:
 		return none, noPolicy()
 	case s.policy() != known:
 		return none, storage.ErrConflict // load again what the new policy needs
 	}
-	ch := &change{subject: s, call: c, engine: e}
+	ch := &change{subject: s, call: c, engine: e, callID: idem.call}
 	ch.Expect, ch.Row, ch.Epoch = s.row.Version, s.row, s.force.epoch.N
 	answer, err := build(ch)
 	if ch.refused != nil {
@@ -163,13 +171,15 @@ func (ch *change) land(ctx context.Context) error {
 	return nil
 }
 
-// commit seals and commits the change. It returns storage.ErrConflict bare, for
-// the caller to build again; everything else is mapped.
+// commit seals and commits the change, and has the restore ledger record what
+// of it a restore must bring back. It returns storage.ErrConflict bare, for the
+// caller to build again; everything else is mapped.
 func (ch *change) commit(ctx context.Context) error {
 	e := ch.engine
 	ch.Row.Version = ch.Expect + 1
 	if ch.Row.Status == abide.StatusActive {
 		ch.facts.Kind, ch.facts.Status = ch.Row.Kind, ch.Row.Status
+		ch.facts.RestoredGap = false // the store's, and no fact of the person
 		sealed, err := e.vault.SealState(ch.keys, ch.Row.Version, &ch.facts)
 		if err != nil {
 			return storageError(err)
@@ -189,7 +199,35 @@ func (ch *change) commit(ctx context.Context) error {
 		}
 		ch.Entries = append(ch.Entries, entry)
 	}
-	return e.commit(ctx, &ch.Change)
+	records, err := ch.ledgered()
+	if err != nil {
+		return err
+	}
+	if err := ch.sealAnswer(records.after); err != nil {
+		return err
+	}
+	return ch.persist(ctx, records)
+}
+
+// persist commits the change between the two halves of its records. What is
+// not known to be committed stays unsettled: the next start applies a no that
+// the ledger holds and the store does not.
+func (ch *change) persist(ctx context.Context, records ledgered) error {
+	e := ch.engine
+	no, err := e.appendLedger(ctx, records.before)
+	if err != nil {
+		return err
+	}
+	if err := e.commit(ctx, &ch.Change); err != nil {
+		if abide.ErrorCode(err) != abide.CodeOutcomeUnknown {
+			e.settle(no)
+		}
+		return err
+	}
+	e.settle(no)
+	rest, err := e.appendLedger(ctx, records.after)
+	e.settle(rest)
+	return err
 }
 
 // commit makes a change durable. If the store cannot tell the outcome, the same
@@ -236,7 +274,10 @@ func (e *Engine) landed(ctx context.Context, c *storage.Change) (bool, error) {
 
 // idempotency is the caller's key, hashed, and what tells its request from
 // others under the same key. The zero value: no key was given.
-type idempotency struct{ key, digest []byte }
+type idempotency struct {
+	key, digest []byte
+	call        [16]byte // the request in the restore ledger
+}
 
 func (e *Engine) idempotency(c Call, op operation, request any) (idempotency, error) {
 	if c.IdempotencyKey == "" {
@@ -256,11 +297,13 @@ func (e *Engine) idempotency(c Call, op operation, request any) (idempotency, er
 	if err != nil {
 		return idempotency{}, storageError(err)
 	}
-	return idempotency{e.vault.IdempotencyKey(c.Token, c.IdempotencyKey), digest}, nil
+	return idempotency{key: e.vault.IdempotencyKey(c.Token, c.IdempotencyKey), digest: digest}, nil
 }
 
-// remembered returns the answer that an earlier request under the same key got.
-func remembered[T any](e *Engine, s *subject, digest []byte) (T, error) {
+// remembered returns the answer that an earlier request under the same key got,
+// or would have got if the restore ledger had taken its records: it takes them
+// now.
+func remembered[T any](ctx context.Context, e *Engine, s *subject, digest []byte) (T, error) {
 	var answer T
 	if !bytes.Equal(s.idempotency.Digest, digest) {
 		return answer, mismatch()
@@ -269,10 +312,16 @@ func remembered[T any](e *Engine, s *subject, digest []byte) (T, error) {
 	if err != nil {
 		return answer, err
 	}
+	plain, records, err := splitAnswer(plain)
+	if err != nil {
+		return answer, storageError(err)
+	}
 	if err := json.Unmarshal(plain, &answer); err != nil {
 		return answer, storageError(err)
 	}
-	return answer, nil
+	t, err := e.appendLedger(ctx, records)
+	e.settle(t)
+	return answer, err
 }
 
 func mismatch() error {
@@ -280,25 +329,67 @@ func mismatch() error {
 		Message: "another request was made with this Idempotency-Key", Hint: "use a new key for a new request"}
 }
 
-// remember adds the answer to the change, sealed, for retries.
-func (ch *change) remember(idem idempotency, answer any) error {
+// remember adds the answer to the change, for retries.
+func (ch *change) remember(idem idempotency, answer any) (err error) {
 	if idem.key == nil {
 		return nil
 	}
-	plain, err := json.Marshal(answer)
-	if err != nil {
-		return storageError(err)
-	}
-	sealed, err := ch.engine.vault.SealAnswer(ch.keys, idem.key, plain)
-	if err != nil {
+	if ch.answer, err = json.Marshal(answer); err != nil {
 		return storageError(err)
 	}
 	life := ch.answerLife
 	if life == 0 {
 		life = idempotencyLife
 	}
-	ch.Idempotency = &storage.IdempotencyRow{Key: idem.key, Digest: idem.digest, Sealed: sealed, Expires: ch.now.Add(life)}
+	ch.Idempotency = &storage.IdempotencyRow{Key: idem.key, Digest: idem.digest, Expires: ch.now.Add(life)}
 	return nil
+}
+
+// sealAnswer seals the remembered answer, with the records that the restore
+// ledger takes after the commit.
+func (ch *change) sealAnswer(records []restore.Record) error {
+	if ch.Idempotency == nil {
+		return nil
+	}
+	sealed, err := ch.engine.vault.SealAnswer(ch.keys, ch.Idempotency.Key, joinAnswer(ch.answer, records))
+	if err != nil {
+		return storageError(err)
+	}
+	ch.Idempotency.Sealed = sealed
+	return nil
+}
+
+// answerForm begins a remembered answer that has records with it; JSON begins
+// with no such byte.
+const answerForm = 1
+
+func joinAnswer(answer []byte, records []restore.Record) []byte {
+	if len(records) == 0 {
+		return answer
+	}
+	b := wire.AppendBytes([]byte{answerForm}, answer)
+	b = binary.AppendUvarint(b, uint64(len(records)))
+	for i := range records {
+		b = wire.AppendBytes(b, records[i].Append(nil))
+	}
+	return b
+}
+
+func splitAnswer(plain []byte) ([]byte, []restore.Record, error) {
+	if len(plain) == 0 || plain[0] != answerForm {
+		return plain, nil, nil
+	}
+	r := wire.NewReader(string(plain[1:]))
+	answer := []byte(r.String())
+	records := make([]restore.Record, r.Count(1))
+	for i := range records {
+		body := r.String()
+		var err error
+		if records[i], err = restore.DecodeRecord([]byte(body)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return answer, records, r.Done()
 }
 
 func outcome(err error) string {

@@ -179,7 +179,7 @@ func (ch *change) receipt(ev *abide.ConsentEvent) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, storageError(err)
 	}
-	ch.Consents = append(ch.Consents, row)
+	ch.Consents, ch.events = append(ch.Consents, row), append(ch.events, *ev)
 	return *r, nil
 }
 

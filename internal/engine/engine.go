@@ -46,16 +46,9 @@ type Options struct {
 	// one node apart. Empty: random.
 	Node    string
 	Metrics prometheus.Registerer // nil keeps none
-	// Ledger, if set, hears of erasures before any key is destroyed, so that a
-	// restore can replay them.
+	// Ledger, if set, records what a restore must bring back, and is replayed
+	// before the engine serves.
 	Ledger RestoreLedger
-}
-
-// RestoreLedger is the append-only file outside database and backup that a
-// restore replays. Append returns when the entry is durable; the same entry
-// twice counts once.
-type RestoreLedger interface {
-	Append(ctx context.Context, kind string, subject abide.SubjectID, at time.Time) error
 }
 
 // Engine is the use cases over one store. Its methods are safe for concurrent
@@ -70,6 +63,11 @@ type Engine struct {
 	node    string
 	restore RestoreLedger
 	metrics *metrics
+
+	generation atomic.Uint64 // counts restores of the store
+	gap        atomic.Pointer[Gap]
+	replayed   Replayed // at the start
+	marks      marks
 
 	policies policies
 	register registers
@@ -126,10 +124,13 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// recover finishes what an earlier process left half done, in this order:
-// erasures up to their certificate, so that no key outlives the intent, and
+// recover finishes what an earlier process left half done, in this order: what
+// the restore ledger holds and the store does not, erasures up to their certificate, so that no key outlives the intent, and
 // then the second halves of two-party writes.
 func (e *Engine) recover(ctx context.Context) error {
+	if err := e.replayLedger(ctx); err != nil {
+		return err
+	}
 	if err := e.certifyPending(ctx); err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	e.stop()
 	e.workers.Wait()
-	return errors.Join(e.flushCounters(ctx), e.flushFindings(ctx), e.spool.close(ctx))
+	return errors.Join(e.flushCounters(ctx), e.flushFindings(ctx), e.spool.close(ctx), e.keepMark(ctx))
 }
 
 // Ready reports nil if the engine can serve: both stores take durable writes
@@ -215,6 +216,9 @@ func (e *Engine) flusher(ctx context.Context) {
 		case <-t.C:
 			if err := e.flushFindings(ctx); err != nil && ctx.Err() == nil {
 				e.log.Warn("findings not written yet", "error", err.Error())
+			}
+			if err := errors.Join(e.keepMark(ctx), e.followGap(ctx)); err != nil && ctx.Err() == nil {
+				e.log.Warn("the store's mark of the restore ledger is not written yet", "error", err.Error())
 			}
 			if !e.counters.due(e.now()) {
 				continue

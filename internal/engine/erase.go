@@ -249,11 +249,15 @@ func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) 
 	if err != nil {
 		return nil, err
 	}
-	if e.restore != nil {
-		if err := e.restore.Append(ctx, "erasure", s.id, cert.Requested); err != nil {
-			return nil, storageError(err)
-		}
+	cert.Erased, cert.LogEntry = s.now, s.row.EntryN+1
+	if _, err := audit.SignCertificate(cert, e.vault.Keyring()); err != nil {
+		return nil, storageError(err)
 	}
+	ticket, err := e.appendErasure(ctx, s, cert)
+	if err != nil {
+		return nil, err
+	}
+	defer e.settle(ticket) // the store has the intent: whatever happens, it goes on from there
 	if err := e.dropApprovals(ctx, s.id); err != nil {
 		return nil, err
 	}
@@ -264,10 +268,6 @@ func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) 
 	ch := &change{subject: s, engine: e}
 	ch.Expect, ch.Row = s.row.Version, s.row
 	ch.Row.Status, ch.Row.Sealed = abide.StatusErased, nil
-	cert.Erased, cert.LogEntry = s.now, s.row.EntryN+1
-	if _, err := audit.SignCertificate(cert, e.vault.Keyring()); err != nil {
-		return nil, storageError(err)
-	}
 	env := e.envelope(Call{Actor: abide.Actor{Kind: abide.ActorSystem, Name: "abide"}}, audit.Erased)
 	env.Policy = cert.Policy
 	ch.entries = append(ch.entries, pendingEntry{envelope: env, system: true})

@@ -40,14 +40,15 @@ func (e *Engine) openPast(s *subject) ([]past, *storage.Item, error) {
 	return list, items[0].item, nil
 }
 
-// keepPast adds the facts as they are now to the past.
-func (ch *change) keepPast() error {
+// keepPast adds the facts as they are now to the past, as true until an
+// instant.
+func (ch *change) keepPast(until time.Time) error {
 	f := &ch.facts
 	list, item, err := ch.engine.openPast(ch.subject)
 	if err != nil {
 		return err
 	}
-	list = append(list, past{Until: ch.now, Residence: f.Residence, Whereabouts: f.Whereabouts, BirthDate: f.BirthDate,
+	list = append(list, past{Until: until, Residence: f.Residence, Whereabouts: f.Whereabouts, BirthDate: f.BirthDate,
 		DeclaredMinor: f.DeclaredMinor, Restricted: f.Restricted, Guardian: f.Guardian})
 	value, err := json.Marshal(list)
 	if err != nil {
@@ -102,7 +103,7 @@ func (e *Engine) UpdateSubject(ctx context.Context, c Call, id abide.SubjectID, 
 		if err := patch.loosens(c.Actor, &was); err != nil {
 			return SubjectView{}, err
 		}
-		if err := ch.keepPast(); err != nil {
+		if err := ch.keepPast(ch.now); err != nil {
 			return SubjectView{}, err
 		}
 		patch.apply(&ch.facts)
@@ -211,20 +212,27 @@ func (ch *change) recordEvent(anchor, ref string, at time.Time) error {
 		at = ch.now
 	}
 	at = at.UTC().Truncate(time.Microsecond)
-	ch.facts.Events = slices.DeleteFunc(slices.Clone(ch.facts.Events), func(ev policy.Event) bool { return ev.Anchor == anchor && ev.Ref == ref })
-	ch.facts.Events = append(ch.facts.Events, policy.Event{Anchor: anchor, Ref: ref, At: at})
-	// In the clear stands which fact, when, and a keyed hash of which one.
-	opaque, err := e.vault.RequestDigest([]byte("event\x00" + ch.id.String() + "\x00" + anchor + "\x00" + ref))
-	if err != nil {
-		return storageError(err)
+	if err := ch.putEvent(policy.Event{Anchor: anchor, Ref: ref, At: at}); err != nil {
+		return err
 	}
-	ch.Facts = append(ch.Facts, storage.FactRow{Anchor: anchor, Event: encode(opaque[:12]), At: at})
 	if err := ch.rearm(); err != nil {
 		return err
 	}
 	p := partOf(ch.call)
 	p.Ref, p.Note = ref, anchor
 	ch.log(p, e.envelope(ch.call, audit.EventReported))
+	return nil
+}
+
+// putEvent takes in a fact, in the place of what was known of it.
+func (ch *change) putEvent(ev policy.Event) error {
+	ch.facts.Events = slices.DeleteFunc(slices.Clone(ch.facts.Events), func(old policy.Event) bool { return old.Anchor == ev.Anchor && old.Ref == ev.Ref })
+	ch.facts.Events = append(ch.facts.Events, ev)
+	opaque, err := ch.engine.vault.EventName(ch.id, ev.Anchor, ev.Ref)
+	if err != nil {
+		return storageError(err)
+	}
+	ch.Facts = append(ch.Facts, storage.FactRow{Anchor: ev.Anchor, Event: opaque, At: ev.At})
 	return nil
 }
 

@@ -13,6 +13,8 @@ type metrics struct {
 	refused   prometheus.Counter
 	findings  *prometheus.CounterVec
 	erasures  *prometheus.CounterVec
+	ledger    prometheus.Counter
+	gap       prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -42,8 +44,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		erasures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "abide_erasure_steps_total", Help: "Steps of erasures completed.",
 		}, []string{"step"}),
+		ledger: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "abide_restore_ledger_failures_total", Help: "Times the restore ledger did not take a record; the change was not acknowledged.",
+		}),
+		gap: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "abide_restored_gap", Help: "1 while what people decided before a restore is not known, and whatever rests on it is denied.",
+		}),
 	}
 	if reg != nil {
+		reg.MustRegister(m.ledger, m.gap)
 		reg.MustRegister(m.decisions, m.changes, m.conflicts, m.looks, m.batches, m.refused, m.findings, m.erasures)
 	}
 	return m
@@ -53,6 +62,7 @@ func (m *metrics) decided(act, effect string) { m.decisions.WithLabelValues(act,
 func (m *metrics) changed(op operation, result string) {
 	m.changes.WithLabelValues(string(op), result).Inc()
 }
+func (m *metrics) ledgerFailed()       { m.ledger.Inc() }
 func (m *metrics) conflict()           { m.conflicts.Inc() }
 func (m *metrics) spoolFailed()        { m.refused.Inc() }
 func (m *metrics) finding(code string) { m.findings.WithLabelValues(code).Inc() }

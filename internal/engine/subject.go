@@ -93,6 +93,7 @@ func (e *Engine) loadOnce(ctx context.Context, id abide.SubjectID, want storage.
 			Message: "the kind of a subject is not the one that was sealed: its row was changed", Hint: "restore the row from a backup; run abide doctor"}
 	}
 	s.facts.Status = s.row.Status
+	s.facts.RestoredGap = e.gap.Load() != nil
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 
@@ -130,4 +131,14 @@ func (v *Vault) SealCertificate(subject abide.SubjectID, certificate []byte) ([]
 // OpenCertificate opens an erasure certificate.
 func (v *Vault) OpenCertificate(job *storage.ErasureJob) ([]byte, error) {
 	return v.ring.OpenSystem(job.Certificate, v.ad(adCertificate, job.Subject))
+}
+
+// EventName is what stands in the clear for the fact that a deadline waits for:
+// a keyed hash of which one.
+func (v *Vault) EventName(subject abide.SubjectID, anchor, ref string) (string, error) {
+	sum, err := v.ring.Digest([]byte("event\x00" + subject.String() + "\x00" + anchor + "\x00" + ref))
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(sum[:12]), nil
 }
