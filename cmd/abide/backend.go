@@ -143,6 +143,7 @@ type storeFlags struct {
 	data         string
 	postgres     string
 	keysPostgres string
+	ledger       string
 	create       bool
 }
 
@@ -213,11 +214,16 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 		return st, notOpened(err, "the store of wrapped keys did not open: keys.db in the data directory, or the database of --keys-postgres")
 	}
 	st.closes = append(st.closes, func(context.Context) { _ = keyStore.Close() })
+	ledger, err := m.openLedger(f, ring)
+	if err != nil {
+		return st, err
+	}
+	st.closes = append(st.closes, func(context.Context) { _ = ledger.Close() })
 	profiles, err := laws.Load()
 	if err != nil {
 		return st, err
 	}
-	st.engine, err = engine.Open(ctx, engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: m.Now})
+	st.engine, err = engine.Open(ctx, engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: m.Now, Ledger: ledger})
 	if err != nil {
 		return st, err
 	}

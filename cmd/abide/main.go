@@ -93,6 +93,7 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 		m.policyCommand(),
 		m.decideCommand(), m.subjectCommand(), m.consentCommand(), m.eraseCommand(), m.importCommand(),
 		m.tokenCommand(), m.registerCommand(), m.approvalCommand(), m.findingsCommand(),
+		m.backupCommand(), m.restoreCommand(),
 	)
 	strict(root)
 	return root
@@ -101,7 +102,7 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 // strict makes every command say what it takes, and makes a command that only
 // groups others refuse what it does not know.
 func strict(cmd *cobra.Command) {
-	if cmd.HasSubCommands() {
+	if cmd.HasSubCommands() && cmd.RunE == nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil

@@ -95,6 +95,7 @@ func New(o Options) http.Handler {
 	s.administration()
 	s.imports()
 	s.approvals()
+	s.restore()
 	s.authzen()
 
 	mux.HandleFunc("GET /policy", s.notice)
@@ -170,6 +171,10 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	if err := s.engine.Ready(r.Context()); err != nil {
 		s.log.Warn("not ready", "error", err.Error())
 		plain(w, http.StatusServiceUnavailable, "not ready\n")
+		return
+	}
+	if g := s.engine.Gap(); g != nil {
+		plain(w, http.StatusOK, "ready\nrestored_gap: "+g.Why+"; what rests on consent is denied until it is resolved\n")
 		return
 	}
 	plain(w, http.StatusOK, "ready\n")
