@@ -6,6 +6,7 @@ import (
 	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/restore"
 	"github.com/abide-privacy/abide/internal/storage"
 )
 
@@ -171,4 +172,17 @@ func (k *faultyKeys) Rewrap(ctx context.Context, keys []storage.Rewrapped) (n in
 		return err
 	})
 	return n, err
+}
+
+type faultyLedger struct {
+	*restore.Ledger
+	f *faults
+}
+
+func (l *faultyLedger) Append(ctx context.Context, records []restore.Record) (t restore.Ticket, err error) {
+	err = l.f.run("ledger", func() error {
+		t, err = l.Ledger.Append(ctx, records)
+		return err
+	})
+	return t, err
 }

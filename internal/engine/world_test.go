@@ -13,6 +13,7 @@ import (
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
+	"github.com/abide-privacy/abide/internal/restore"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/storage/postgres"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
@@ -67,6 +68,8 @@ type world struct {
 	faults *faults
 	store  storage.Store
 	keys   storage.KeyStore
+	ledger *restore.Ledger
+	place  string // of the ledger
 	e      *engine.Engine
 }
 
@@ -116,7 +119,7 @@ func newWorld(t *testing.T, open stores) *world {
 	t.Helper()
 	ring, err := keys.New()
 	must(t, err)
-	w := &world{t: t, open: open, ring: ring, faults: &faults{},
+	w := &world{t: t, open: open, ring: ring, faults: &faults{}, place: t.TempDir(),
 		clock: &clock{t: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
 	w.start()
 	_, _, err = w.e.Publish(t.Context(), admin, os.DirFS("testdata/policy"))
@@ -132,9 +135,12 @@ func (w *world) start() {
 
 func (w *world) tryStart() error {
 	w.store, w.keys = w.open(w.t)
+	var err error
+	w.ledger, err = restore.Open(w.place, w.ring.Store(), w.ring)
+	must(w.t, err)
 	e, err := engine.Open(context.WithoutCancel(w.t.Context()), engine.Options{
 		Store: &faultyStore{Store: w.store, f: w.faults}, Keys: &faultyKeys{KeyStore: w.keys, f: w.faults},
-		Keyring: w.ring, Clock: w.clock.now, Node: "n1"})
+		Keyring: w.ring, Clock: w.clock.now, Node: "n1", Ledger: &faultyLedger{Ledger: w.ledger, f: w.faults}})
 	w.e = e
 	return err
 }
@@ -144,6 +150,7 @@ func (w *world) shut() {
 	if w.e != nil {
 		_ = w.e.Close(context.Background())
 	}
+	_ = w.ledger.Close()
 	_ = w.store.Close()
 	_ = w.keys.Close()
 }
