@@ -39,8 +39,8 @@ type Gap struct {
 	Why   string    `json:"why"`
 }
 
-// FindingRestoredGap: the restore ledger does not tell all that people decided.
-// Name is why.
+// FindingRestoredGap is the finding that the restore ledger does not tell all
+// that people decided. Name is why.
 const FindingRestoredGap = "restored_gap"
 
 // RestoreState is how the store stands to its restore ledger.

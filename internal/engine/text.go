@@ -2,15 +2,11 @@ package engine
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 
 	"github.com/abide-privacy/abide/policy"
 )
-
-// encode writes random bytes for a column of text.
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // strictJSON decodes one JSON value and refuses fields it does not know.
 func strictJSON(raw []byte, v any) error {

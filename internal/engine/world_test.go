@@ -135,6 +135,9 @@ func (w *world) start() {
 
 func (w *world) tryStart() error {
 	w.store, w.keys = w.open(w.t)
+	if w.place == "" {
+		w.place = w.t.TempDir()
+	}
 	var err error
 	w.ledger, err = restore.Open(w.place, w.ring.Store(), w.ring)
 	must(w.t, err)

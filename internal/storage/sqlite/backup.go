@@ -105,7 +105,23 @@ func copyMeta(ctx context.Context, src *conn, to *file) error {
 			return err
 		}
 	}
-	return nil
+	// Not the keyring, which some keep in this file: a backup never has it.
+	var fences []driver.Value
+	err = src.query(`SELECT kek FROM kek_fence`, func(r *row) error {
+		fences = append(fences, r.text())
+		return nil
+	})
+	if err != nil || len(fences) == 0 {
+		return err
+	}
+	return to.w.do(ctx, 64, func(w *writeConn) error {
+		for _, kek := range fences {
+			if _, err := w.exec(`INSERT INTO kek_fence (kek) VALUES (?) ON CONFLICT DO NOTHING`, kek); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // readOnly opens a connection that writes nothing. Immutable: to a file that
