@@ -27,7 +27,7 @@ type Options struct {
 	// BaseURL is how outsiders reach this server: "https://privacy.shop.example".
 	// Empty: taken from each request.
 	BaseURL string
-	// Home serves "/"; nil redirects to /policy.
+	// Home serves "/" and "/start/"; nil redirects to /policy.
 	Home http.Handler
 	// Limits bound what one caller may send; zero values take the defaults.
 	Limits Limits
@@ -106,11 +106,12 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /.well-known/authzen-configuration", s.authzenConfiguration)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
 	if o.Home != nil {
-		mux.Handle("/", o.Home)
+		mux.Handle("GET /{$}", o.Home)
+		mux.Handle("GET /start/", o.Home)
 	} else {
 		mux.Handle("GET /{$}", http.RedirectHandler("/policy", http.StatusSeeOther))
-		mux.HandleFunc("/", s.nothingHere)
 	}
+	mux.HandleFunc("/", s.nothingHere) // a wrong path or method answers as everything does
 
 	m := newMetrics(o.Metrics)
 	limiter := newLimiter(s.limits, o.Now)

@@ -51,7 +51,7 @@ type who struct {
 }
 
 var mayCall = map[operation]who{
-	opCreate:        {service: true, staff: true},
+	opCreate:        {service: true, staff: true, purpose: true},
 	opCollect:       {service: true, staff: true, self: true},
 	opRead:          {service: true, staff: true, self: true},
 	opLookup:        {service: true, staff: true},

@@ -69,6 +69,8 @@ func (req *Collect) check() error {
 		return &abide.Error{Code: abide.CodeTooLarge, Detail: "too_many_items", Message: "too many items in one request", Hint: "send at most 500"}
 	case req.Service == "" && req.Purpose == "":
 		return invalid("service_missing", "data is asked for a service, or for a purpose", "say which", "service")
+	case !representable(req.Obtained):
+		return invalid("bad_time", "the time lies outside of the years 1900 to 9000", "send when the data was obtained", "obtained")
 	case len(req.Source) > maxSource:
 		return invalid("source_too_long", "a source has at most 64 characters", "name the form or system, not the person", "source")
 	case len(req.Ref) > maxRef:

@@ -35,6 +35,9 @@ func (e *Engine) WriteConsent(ctx context.Context, c Call, w ConsentWrite) (Rece
 		return Receipt{}, invalid("bad_action", "this is no action of the ledger",
 			"use ask, tell, give, indicate_no_objection, refuse, withdraw, renew, object, lift_objection or accept", "action")
 	}
+	if !representable(w.Expires) || !representable(w.At) {
+		return Receipt{}, invalid("bad_time", "the time lies outside of the years 1900 to 9000", "leave expires out of an agreement without an end", "expires")
+	}
 	imported := w.Grade != "" || !w.At.IsZero() || w.Terms != ""
 	if imported && !c.Actor.Admin && c.Actor.Kind != abide.ActorSystem {
 		return Receipt{}, mayNot("grade, at and terms are for imports, which an administrator runs")

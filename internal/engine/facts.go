@@ -203,6 +203,8 @@ func (ch *change) recordEvent(anchor, ref string, at time.Time) error {
 		return invalid("unknown_fact", "no service of the policy reports this fact", "name it in reports of a service", "anchor")
 	case !allowed:
 		return mayNot("this token carries no purpose of the services that report this fact")
+	case !representable(at):
+		return invalid("bad_time", "the time lies outside of the years 1900 to 9000", "report when it happened", "at")
 	case at.After(ch.now.Add(clockSkew)):
 		// Deadlines count from it: an order closed in a thousand years would
 		// keep the data until then.

@@ -127,6 +127,9 @@ func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *p
 
 // byReference finds the subject that the caller created under its own id.
 func (e *Engine) byReference(ctx context.Context, c Call, r Lookup) ([]abide.SubjectID, error) {
+	if !mayActFor(c.Actor, c.Actor.Purposes...) {
+		return nil, mayNot("this token carries no purpose")
+	}
 	var reference string
 	if err := json.Unmarshal(r.Value, &reference); err != nil || reference == "" {
 		return nil, invalid("bad_reference", "a reference is a JSON string", "send it in quotes", "value")

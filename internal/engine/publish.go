@@ -102,6 +102,9 @@ func (e *Engine) publish(ctx context.Context, c Call, res *load.Result, packed [
 			return PublishInfo{}, storageError(err)
 		}
 		row := &storage.PolicyRow{Version: version, N: ep.N + 1, Source: packed, Published: now, By: c.Actor.Name}
+		if err := e.sealPolicy(row); err != nil {
+			return PublishInfo{}, err
+		}
 		err = e.store.Publish(ctx, row, termsRows(res.Policy), ep.N, entry)
 		if errors.Is(err, storage.ErrConflict) || isOutcomeUnknown(err) {
 			continue // the next round sees whether ours is in force
@@ -135,7 +138,11 @@ func (e *Engine) compilePublished(ctx context.Context, version string) (*load.Re
 	if err != nil {
 		return nil, err
 	}
-	fsys, err := unpack(row.Source)
+	packed, err := e.openPolicy(row)
+	if err != nil {
+		return nil, err
+	}
+	fsys, err := unpack(packed)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +169,11 @@ func (e *Engine) PolicySource(ctx context.Context, version string) (fs.FS, error
 	if err != nil {
 		return nil, storageError(err)
 	}
-	fsys, err := unpack(row.Source)
+	packed, err := e.openPolicy(row)
+	if err != nil {
+		return nil, storageError(err)
+	}
+	fsys, err := unpack(packed)
 	if err != nil {
 		return nil, storageError(err)
 	}

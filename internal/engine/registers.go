@@ -81,21 +81,25 @@ func (e *Engine) readRegister(ctx context.Context) (*policy.Register, error) {
 func (e *Engine) registers(ctx context.Context) (RegisterView, error) {
 	v := RegisterView{Members: []MemberView{}, Contracts: []ContractView{}, Staff: []StaffView{}, Reviews: []ReviewView{}}
 	err := errors.Join(
-		readRecords(ctx, e.store, recordMember, &v.Members),
-		readRecords(ctx, e.store, recordContract, &v.Contracts),
-		readRecords(ctx, e.store, recordStaff, &v.Staff),
-		readRecords(ctx, e.store, recordReview, &v.Reviews))
+		readRecords(ctx, e, recordMember, &v.Members),
+		readRecords(ctx, e, recordContract, &v.Contracts),
+		readRecords(ctx, e, recordStaff, &v.Staff),
+		readRecords(ctx, e, recordReview, &v.Reviews))
 	return v, storageError(err)
 }
 
-func readRecords[T any](ctx context.Context, s storage.Reference, kind string, out *[]T) error {
-	rows, err := s.Records(ctx, kind)
+func readRecords[T any](ctx context.Context, e *Engine, kind string, out *[]T) error {
+	rows, err := e.store.Records(ctx, kind)
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
+	for i := range rows {
+		body, err := e.openRegister(&rows[i])
+		if err != nil {
+			return err
+		}
 		var v T
-		if err := json.Unmarshal(r.Body, &v); err != nil {
+		if err := json.Unmarshal(body, &v); err != nil {
 			return err
 		}
 		*out = append(*out, v)
@@ -178,7 +182,11 @@ func (e *Engine) PutRegister(ctx context.Context, c Call, kind, name string, bod
 			return err
 		}
 		was := rows[name].Version
-		err = e.store.PutRecord(ctx, &storage.Record{Kind: record, Name: name, Expect: was, Version: was + 1, Body: raw, At: e.now()})
+		row := &storage.Record{Kind: record, Name: name, Expect: was, Version: was + 1, Body: raw, At: e.now()}
+		if err := e.sealRegister(row); err != nil {
+			return err
+		}
+		err = e.store.PutRecord(ctx, row)
 		if errors.Is(err, storage.ErrConflict) {
 			continue
 		}

@@ -16,6 +16,27 @@ type tampered struct {
 	dropEvent uint64
 	kind      abide.SubjectKind
 	source    []byte
+	forged    *storage.PolicyRow
+	token     func(*storage.TokenRow)
+	record    func(*storage.Record)
+}
+
+func (s *tampered) Token(ctx context.Context, hash []byte) (*storage.TokenRow, error) {
+	t, err := s.Store.Token(ctx, hash)
+	if err == nil && s.token != nil {
+		s.token(t)
+	}
+	return t, err
+}
+
+func (s *tampered) Records(ctx context.Context, kind string) ([]storage.Record, error) {
+	rows, err := s.Store.Records(ctx, kind)
+	for i := range rows {
+		if s.record != nil {
+			s.record(&rows[i])
+		}
+	}
+	return rows, err
 }
 
 func (s *tampered) ConsentEvents(ctx context.Context, id abide.SubjectID, after uint64, limit int) ([]storage.ConsentRow, error) {
@@ -34,6 +55,9 @@ func (s *tampered) Load(ctx context.Context, id abide.SubjectID, want storage.Wa
 	if err == nil && s.kind != "" {
 		l.Subject.Kind = s.kind
 	}
+	if err == nil && s.forged != nil {
+		l.Epoch = storage.Epoch{N: s.forged.N, Version: s.forged.Version, Since: s.forged.Published}
+	}
 	return l, err
 }
 
@@ -41,6 +65,9 @@ func (s *tampered) Policy(ctx context.Context, version string) (*storage.PolicyR
 	row, err := s.Store.Policy(ctx, version)
 	if err == nil && s.source != nil {
 		row.Source = s.source
+	}
+	if s.forged != nil && version == s.forged.Version {
+		return s.forged, nil
 	}
 	return row, err
 }

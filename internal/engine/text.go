@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/abide-privacy/abide/policy"
 )
@@ -29,4 +30,11 @@ func controller(p *policy.Policy) string {
 		}
 	}
 	return ""
+}
+
+// representable reports whether a time that a caller sent can be written again
+// in any zone: years of four digits, with room for what is added to them. The
+// zero time says that none was sent.
+func representable(t time.Time) bool {
+	return t.IsZero() || t.Year() >= 1900 && t.Year() <= 9000
 }

@@ -44,6 +44,9 @@ func (e *Engine) CreateToken(ctx context.Context, c Call, n NewToken) (string, T
 		n.Actor.Name = n.Name
 	}
 	row := &storage.TokenRow{Hash: hash[:], Name: n.Name, Actor: n.Actor, Created: e.now(), Expires: n.Expires}
+	if err := e.sealToken(row); err != nil {
+		return "", TokenInfo{}, err
+	}
 	env := e.envelope(c, audit.TokenCreated)
 	env.Object = n.Name
 	if err := e.noteStore(ctx, c, env); err != nil {
@@ -89,6 +92,9 @@ func (e *Engine) Authenticate(ctx context.Context, bearer string) (abide.Actor, 
 	}
 	if err != nil {
 		return abide.Actor{}, "", storageError(err)
+	}
+	if err := e.ownToken(row); err != nil {
+		return abide.Actor{}, "", err
 	}
 	if !row.Expires.IsZero() && !e.now().Before(row.Expires) {
 		return abide.Actor{}, "", &abide.Error{Code: abide.CodeUnauthorized, Detail: "token_expired",

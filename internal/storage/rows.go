@@ -254,6 +254,7 @@ type TokenRow struct {
 	Actor   abide.Actor
 	Created time.Time
 	Expires time.Time
+	Seal    []byte // proves the row to be the engine's; kept beside the actor
 }
 
 // Record is a row of a register.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/jackc/pgx/v5"
@@ -74,7 +73,7 @@ func (s *Store) AllTerms(ctx context.Context) ([]storage.TermsRow, error) {
 
 // PutToken stores a token; one with the same hash is replaced.
 func (s *Store) PutToken(ctx context.Context, t *storage.TokenRow) error {
-	actor, err := json.Marshal(t.Actor)
+	actor, err := storage.EncodeActor(t)
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func (s *Store) tokens(ctx context.Context, tail string, args ...any) ([]storage
 	var out []storage.TokenRow
 	for i := range rows {
 		t := rows[i].token
-		if err := json.Unmarshal([]byte(rows[i].actor), &t.Actor); err != nil {
+		if err := storage.DecodeActor([]byte(rows[i].actor), &t); err != nil {
 			return nil, err
 		}
 		out = append(out, t)

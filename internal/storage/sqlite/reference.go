@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -97,7 +96,7 @@ func (s *Store) AllTerms(ctx context.Context) ([]storage.TermsRow, error) {
 
 // PutToken stores a token; one with the same hash is replaced.
 func (s *Store) PutToken(ctx context.Context, t *storage.TokenRow) error {
-	actor, err := json.Marshal(t.Actor)
+	actor, err := storage.EncodeActor(t)
 	if err != nil {
 		return err
 	}
@@ -126,7 +125,7 @@ func (s *Store) tokens(ctx context.Context, tail string, args ...any) ([]storage
 		out = nil
 		return c.query(`SELECT hash, name, actor, created_at, expires_at FROM token `+tail, func(r *row) error {
 			t := storage.TokenRow{Hash: r.bytes(), Name: r.text()}
-			if err := json.Unmarshal([]byte(r.text()), &t.Actor); err != nil {
+			if err := storage.DecodeActor([]byte(r.text()), &t); err != nil {
 				return err
 			}
 			t.Created, t.Expires = r.at(), r.maybeAt()
