@@ -388,6 +388,13 @@ func TestErrorsRepeatNothing(t *testing.T) {
 			}
 		}
 	}
+	// Pages and paths outside of the description answer in the same form.
+	for _, c := range [][2]string{{"GET", "/policy/" + mark}, {"GET", "/policy/..%2f" + mark}, {"GET", "/" + mark}, {"PATCH", "/v1/decide"}, {"TRACE", "/v1/subjects/" + mark}} {
+		r := w.call("app", c[0], c[1], nil)
+		if r.status != 404 || bytes.Contains(r.raw, []byte(mark)) || !bytes.HasPrefix(r.raw, []byte(`{"type":"urn:abide:problem:not_found"`)) {
+			t.Errorf("%s %s: status %d, %s", c[0], c[1], r.status, r.raw)
+		}
+	}
 	t.Logf("%d calls", calls)
 }
 

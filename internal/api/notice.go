@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -42,6 +43,12 @@ func (s *server) notice(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", render.CSP(o))
 	}
 	if err != nil {
+		var known *abide.Error
+		if errors.As(err, &known) && known.Field != "" {
+			shown := *known
+			shown.Field = "document" // its name is whatever the caller put into the path
+			err = &shown
+		}
 		writeProblem(w, err)
 		return
 	}

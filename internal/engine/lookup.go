@@ -68,38 +68,50 @@ func (e *Engine) find(ctx context.Context, c Call, category abide.Category, valu
 		return nil, storageError(err)
 	}
 	var out []abide.SubjectID
+	recorded := false
 	for _, l := range found {
 		if slices.Contains(out, l.Subject) {
 			continue
 		}
-		ok, err := e.permitted(ctx, c, l, req)
+		ok, noted, err := e.permitted(ctx, c, l, req)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
 			out = append(out, l.Subject)
 		}
+		recorded = recorded || noted
+	}
+	if !recorded {
+		return nil, e.foundNobody(ctx, c, asked(e.envelope(c, audit.Found), req, nil))
 	}
 	return out, nil
 }
 
+// foundNobody records a look-up that names nobody: whoever tries out all
+// telephone numbers leaves a trace, and an empty answer comes no sooner than
+// one that keeps silent about a person.
+func (e *Engine) foundNobody(ctx context.Context, c Call, env audit.Envelope) error {
+	return e.noteStore(ctx, c, env)
+}
+
 // permitted reports whether the claim's subject bears the value and may be
-// found by it, and records the answer.
-func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *policy.Request) (bool, error) {
+// found by it, and records the answer; noted tells that it did.
+func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *policy.Request) (ok, noted bool, err error) {
 	s, err := e.load(ctx, l.Subject, storage.Want{Items: []abide.Category{l.Category}})
 	if isNotFoundError(err) {
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer s.close()
 	if !s.active() || !holdsValue(s.items, l) || s.force == nil {
-		return false, nil
+		return false, false, nil
 	}
 	items, err := e.open(s, l.Category)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	q := *req
 	for _, o := range items {
@@ -109,7 +121,7 @@ func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *p
 	}
 	reg, err := e.registerFor(ctx, c.Actor, "")
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	d := s.policy().Decide(&s.facts, reg, &q)
 	kind := audit.Found
@@ -119,10 +131,10 @@ func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *p
 	e.metrics.decided(q.Act.String(), d.Effect.String())
 	look, err := e.look(s, s.id, partOf(c), asked(e.envelope(c, kind), &q, &d))
 	if err != nil {
-		return false, storageError(err)
+		return false, false, storageError(err)
 	}
 	_, err = e.spool.record(ctx, look)
-	return d.Allowed() && err == nil, err
+	return d.Allowed() && err == nil, true, err
 }
 
 // byReference finds the subject that the caller created under its own id.
@@ -139,8 +151,11 @@ func (e *Engine) byReference(ctx context.Context, c Call, r Lookup) ([]abide.Sub
 		return nil, storageError(err)
 	}
 	id, err := e.bearer(ctx, finder{category: vault.Reference, values: values})
-	if err != nil || id.IsZero() {
+	if err != nil {
 		return nil, err
+	}
+	if id.IsZero() {
+		return nil, e.foundNobody(ctx, c, e.envelope(c, audit.Found))
 	}
 	s, err := e.load(ctx, id, storage.Want{})
 	if err != nil {

@@ -133,3 +133,37 @@ func TestTimesBeyondWriting(t *testing.T) {
 		}
 	})
 }
+
+// Looking for somebody who is not there leaves a trace as well: trying out
+// numbers does not go unseen.
+func TestLookupOfNobodyIsRecorded(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		before := w.spooled(t)
+		for _, l := range []engine.Lookup{
+			{Category: "person.email", Value: []byte(`"nobody@example.test"`), Purpose: "provide"},
+			{Category: "~reference", Value: []byte(`"nobody"`)},
+		} {
+			ids, err := w.e.Lookup(t.Context(), app, l)
+			must(t, err)
+			if len(ids) != 0 {
+				t.Fatal("found somebody")
+			}
+			after := w.spooled(t)
+			if after != before+1 {
+				t.Errorf("%s: %d records, want %d", l.Category, after, before+1)
+			}
+			before = after
+		}
+	})
+}
+
+func (w *world) spooled(t *testing.T) int {
+	t.Helper()
+	batches, err := w.store.SpoolBatches(t.Context(), 1000)
+	must(t, err)
+	n := 0
+	for _, b := range batches {
+		n += len(b.Looks)
+	}
+	return n
+}

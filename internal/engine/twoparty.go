@@ -114,7 +114,13 @@ func (e *Engine) shared(ctx context.Context, c Call, req *Collect) (map[abide.Ca
 	r := &policy.Request{Actor: c.Actor, Act: abide.ActCollect, Categories: slices.Sorted(maps.Keys(ids)), Source: req.Source, At: s.now}
 	d := decideAny(s.policy(), &s.facts, reg, r, purposesOf(s.policy(), req))
 	if !d.Allowed() {
-		return nil, e.refuse(ctx, c, s, s.id, r, partOf(c), d)
+		err := e.refuse(ctx, c, s, s.id, r, partOf(c), d)
+		if !isCompany(c.Actor) && !c.Actor.Admin && abide.ErrorCode(err) == abide.CodeDenied {
+			// The reasons speak of the other: one person does not learn from
+			// them that another is a child, or withdrew.
+			err = mayNot("the other party's copy may not be kept, so nothing is taken in")
+		}
+		return nil, err
 	}
 	return ids, nil
 }
