@@ -24,11 +24,9 @@ func TestAnotherKeyringIsRefused(t *testing.T) {
 
 // Data of one store beside the keys of another: nothing would open.
 func TestAnotherKeyStoreIsRefused(t *testing.T) {
-	for name, fresh := range backends {
-		t.Run(name, func(t *testing.T) {
-			one, other := newWorld(t, fresh(t)), newWorld(t, fresh(t))
-			_, err := engine.Open(t.Context(), engine.Options{Store: one.store, Keys: other.keys, Keyring: one.ring, Clock: one.clock.now})
-			wantError(t, err, abide.CodeInvalid, "other_key_store")
-		})
-	}
+	onEveryBackend(t, func(t *testing.T, fresh func(*testing.T) stores) {
+		one, other := newWorld(t, fresh(t)), newWorld(t, fresh(t))
+		_, err := engine.Open(t.Context(), engine.Options{Store: one.store, Keys: other.keys, Keyring: one.ring, Clock: one.clock.now})
+		wantError(t, err, abide.CodeInvalid, "other_key_store")
+	})
 }

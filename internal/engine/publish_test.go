@@ -129,26 +129,24 @@ func must3[A, B any](_ A, _ B, err error) func(*testing.T) {
 }
 
 func TestNoPolicy(t *testing.T) {
-	for name, fresh := range backends {
-		t.Run(name, func(t *testing.T) {
-			s, k := fresh(t)(t)
-			defer s.Close()
-			defer k.Close()
-			w := &world{t: t, clock: &clock{t: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, ring: newRing(t)}
-			e, err := engine.Open(t.Context(), engine.Options{Store: s, Keys: k, Keyring: w.ring, Clock: w.clock.now})
-			must(t, err)
-			defer e.Close(t.Context())
-			got, err := e.CreateSubject(t.Context(), app, engine.NewSubject{})
-			must(t, err)
-			_, err = e.ReadData(t.Context(), app, engine.Read{Subject: got.ID, Purpose: "provide", Categories: []abide.Category{"person.name"}})
-			wantReason(t, err, abide.DenyPolicyUnavailable)
-			_, err = e.Collect(t.Context(), app, put(got.ID, "shop", items{"person.name": "Ann"}))
-			wantError(t, err, abide.CodeUnavailable, "policy_unavailable")
-			if e.Ready(t.Context()) == nil || e.Policy() != nil {
-				t.Fatal("ready without a policy")
-			}
-		})
-	}
+	onEveryBackend(t, func(t *testing.T, fresh func(*testing.T) stores) {
+		s, k := fresh(t)(t)
+		defer s.Close()
+		defer k.Close()
+		w := &world{t: t, clock: &clock{t: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, ring: newRing(t)}
+		e, err := engine.Open(t.Context(), engine.Options{Store: s, Keys: k, Keyring: w.ring, Clock: w.clock.now})
+		must(t, err)
+		defer e.Close(t.Context())
+		got, err := e.CreateSubject(t.Context(), app, engine.NewSubject{})
+		must(t, err)
+		_, err = e.ReadData(t.Context(), app, engine.Read{Subject: got.ID, Purpose: "provide", Categories: []abide.Category{"person.name"}})
+		wantReason(t, err, abide.DenyPolicyUnavailable)
+		_, err = e.Collect(t.Context(), app, put(got.ID, "shop", items{"person.name": "Ann"}))
+		wantError(t, err, abide.CodeUnavailable, "policy_unavailable")
+		if e.Ready(t.Context()) == nil || e.Policy() != nil {
+			t.Fatal("ready without a policy")
+		}
+	})
 }
 
 func TestPublishReadsNothingElse(t *testing.T) {

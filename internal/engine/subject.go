@@ -94,7 +94,36 @@ func (e *Engine) loadOnce(ctx context.Context, id abide.SubjectID, want storage.
 	}
 	s.facts.Status = s.row.Status
 	s.facts.RestoredGap = e.gap.Load() != nil
+	s.now = notBefore(s.now, &s.facts)
 	return s, nil
+}
+
+// nodeSkew is how far apart the clocks of ready nodes may be.
+const nodeSkew = time.Second
+
+// notBefore is the time to decide at: the node's clock, or the time of the last
+// thing the person said, if that was written by a node whose clock is a little
+// ahead. Otherwise what was acknowledged there would lie in the future here,
+// and not yet count. A clock further off than nodes may be moves nothing:
+// consent from the future stays no consent.
+func notBefore(now time.Time, f *policy.Facts) time.Time {
+	last := now
+	see := func(t time.Time) {
+		if t.After(last) && t.Sub(now) <= nodeSkew {
+			last = t
+		}
+	}
+	for i := range f.Consents {
+		see(f.Consents[i].Last)
+	}
+	for i := range f.Services {
+		see(f.Services[i].Since)
+		see(f.Services[i].Left)
+	}
+	for i := range f.Accepted {
+		see(f.Accepted[i].At)
+	}
+	return last
 }
 
 // opened is an item with its content.

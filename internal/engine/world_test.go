@@ -4,8 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,15 +52,70 @@ var backends = map[string]func(t *testing.T) stores{
 	},
 }
 
-func TestMain(m *testing.M) { os.Exit(pg.Main(m)) }
+func TestMain(m *testing.M) {
+	code := pg.Main(m)
+	if err := sameScenarios(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // onEvery runs a scenario on every engine.
 func onEvery(t *testing.T, scenario func(t *testing.T, w *world)) {
+	onEveryBackend(t, func(t *testing.T, fresh func(*testing.T) stores) { scenario(t, newWorld(t, fresh(t))) })
+}
+
+// onEveryBackend is onEvery for scenarios that make their deployments
+// themselves.
+func onEveryBackend(t *testing.T, scenario func(t *testing.T, fresh func(*testing.T) stores)) {
 	for name, fresh := range backends {
+		of := t.Name()
 		t.Run(name, func(t *testing.T) {
-			scenario(t, newWorld(t, fresh(t)))
+			// Noted when all of it has run, subtests too: a scenario that was
+			// skipped, or that ended early, is not in the list.
+			t.Cleanup(func() {
+				if !t.Skipped() {
+					ran.add(name, of)
+				}
+			})
+			scenario(t, fresh)
 		})
 	}
+}
+
+// ran lists the scenarios that ran to their end, by engine.
+var ran = scenarios{of: map[string][]string{}}
+
+type scenarios struct {
+	mu sync.Mutex
+	of map[string][]string
+}
+
+func (s *scenarios) add(backend, scenario string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of[backend] = append(s.of[backend], scenario)
+}
+
+// sameScenarios compares, by name, what ran on each engine: the lists must be
+// the same. Under -run with the name of one engine they are not.
+func sameScenarios() error {
+	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		return nil // somebody looks at one engine
+	}
+	ran.mu.Lock()
+	defer ran.mu.Unlock()
+	for name := range backends {
+		slices.Sort(ran.of[name])
+	}
+	for name := range backends {
+		if !slices.Equal(ran.of[name], ran.of["sqlite"]) {
+			return fmt.Errorf("the engines did not run the same scenarios: %s ran %d, sqlite %d\n%q\n%q",
+				name, len(ran.of[name]), len(ran.of["sqlite"]), ran.of[name], ran.of["sqlite"])
+		}
+	}
+	return nil
 }
 
 // world is a running deployment with a clock that only tests move.
