@@ -91,6 +91,7 @@ func (req *Collect) want(p *policy.Policy) storage.Want {
 	for _, f := range req.From {
 		cats = append(cats, f.Category)
 	}
+	cats = slices.DeleteFunc(cats, func(c abide.Category) bool { return !plainName(string(c)) })
 	slices.Sort(cats)
 	return storage.Want{Items: slices.Compact(cats)}
 }

@@ -56,7 +56,7 @@ func (e *Engine) Count(ctx context.Context, c Call, category abide.Category, val
 	if n < 1 || n > 1_000_000 {
 		return invalid("bad_count", "a count is between 1 and 1,000,000", "", string(category))
 	}
-	if len(value) == 0 || len(value) > counterLength {
+	if len(value) == 0 || len(value) > counterLength || !plainName(value) {
 		return invalid("bad_counted_value", fmt.Sprintf("a counted value has 1 to %d characters", counterLength), "send a model or a version, never anything about a person", string(category))
 	}
 	if looksPersonal(value) {
@@ -88,6 +88,9 @@ func (e *Engine) Counters(ctx context.Context, c Call, category abide.Category) 
 	}
 	if f == nil {
 		return nil, noPolicy()
+	}
+	if _, ok := f.policy.Category(category); !ok {
+		return []CounterView{}, nil
 	}
 	rows, err := e.store.Counters(ctx, string(category))
 	if err != nil {

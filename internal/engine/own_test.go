@@ -167,3 +167,29 @@ func (w *world) spooled(t *testing.T) int {
 	}
 	return n
 }
+
+// A name with a NUL or broken UTF-8 is a name nobody knows, on both engines:
+// the refusal is an answer and on record, not a fault of the store.
+func TestNamesThatNoColumnHolds(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		id := w.person(engine.NewSubject{})
+		for _, bad := range []string{"x\x00", "x\xff"} {
+			before := w.spooled(t)
+			_, err := w.read(app, id, "provide", abide.Category(bad))
+			wantError(t, err, abide.CodeDenied, "denied")
+			if after := w.spooled(t); after != before+1 {
+				t.Errorf("a refusal for %q left %d records", bad, after-before)
+			}
+			_, err = w.e.Collect(t.Context(), app, put(id, "shop", map[abide.Category]any{abide.Category(bad): "x"}))
+			wantError(t, err, abide.CodeDenied, "denied")
+			_, _, err = w.e.CreateToken(t.Context(), admin, engine.NewToken{Name: bad, Actor: abide.Actor{Kind: abide.ActorService}})
+			wantError(t, err, abide.CodeInvalid, "bad_token_name")
+			wantError(t, w.e.PutRegister(t.Context(), admin, "staff", bad, []byte(`{}`)), abide.CodeInvalid, "bad_register_name")
+			must(t, w.e.DropRegister(t.Context(), admin, "staff", bad))
+			must(t, w.e.RevokeToken(t.Context(), admin, bad))
+			_, err = w.e.PolicySource(t.Context(), bad)
+			wantError(t, err, abide.CodeNotFound, "policy_not_found")
+			must2(w.e.Counters(t.Context(), app, abide.Category(bad)))(t)
+		}
+	})
+}

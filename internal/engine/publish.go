@@ -161,7 +161,11 @@ func (e *Engine) compilePublished(ctx context.Context, version string) (*load.Re
 
 // PolicySource returns the folder of a published policy, as it was published.
 func (e *Engine) PolicySource(ctx context.Context, version string) (fs.FS, error) {
-	row, err := e.store.Policy(ctx, version)
+	var row *storage.PolicyRow
+	err := storage.ErrNotFound
+	if plainName(version) {
+		row, err = e.store.Policy(ctx, version)
+	}
 	if isNotFound(err) {
 		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "policy_not_found",
 			Message: "no policy of this version was published", Hint: "list the versions first"}

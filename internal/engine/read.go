@@ -59,11 +59,11 @@ func (e *Engine) loadWith(ctx context.Context, id abide.SubjectID, want wants) (
 
 // wantRead loads the categories asked for, and those that they derive from.
 func wantRead(p *policy.Policy, cats []abide.Category) storage.Want {
-	want := slices.Clone(cats)
+	var want []abide.Category
 	if p != nil {
 		for _, c := range cats {
-			if cat, ok := p.Category(c); ok {
-				want = append(want, cat.DerivedFrom...)
+			if cat, ok := p.Category(c); ok { // of any other nothing is released
+				want = append(append(want, c), cat.DerivedFrom...)
 			}
 		}
 	}

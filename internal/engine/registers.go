@@ -205,6 +205,9 @@ func (e *Engine) DropRegister(ctx context.Context, c Call, kind, name string) er
 	if !ok {
 		return invalid("unknown_register", "there is no such register", "use members, contracts, staff or reviews", "kind")
 	}
+	if !plainName(name) {
+		return nil // no fact has such a name
+	}
 	if err := e.noteRegister(ctx, c, record, name); err != nil {
 		return err
 	}
@@ -266,7 +269,7 @@ func (r *ReviewView) complete(name string) string {
 
 // registerBody checks a fact and returns the form in which it is kept.
 func registerBody(record, name string, body json.RawMessage) ([]byte, error) {
-	if name == "" || len(name) > 100 {
+	if name == "" || len(name) > 100 || !plainName(name) {
 		return nil, invalid("bad_register_name", "a fact of the register needs a name of at most 100 characters", "", "name")
 	}
 	f := map[string]fact{recordMember: &MemberView{}, recordContract: &ContractView{},

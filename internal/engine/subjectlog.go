@@ -200,8 +200,8 @@ func parseCursor(s string) (cursor, error) {
 	if err == nil {
 		err = json.Unmarshal(text, &c)
 	}
-	if err != nil {
-		return c, invalid("bad_cursor", "this position is not one that a listing returned", "leave after empty to begin", "after")
+	if err != nil || !plainName(c.Node) {
+		return cursor{}, invalid("bad_cursor", "this position is not one that a listing returned", "leave after empty to begin", "after")
 	}
 	return c, nil
 }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/abide-privacy/abide/policy"
 )
@@ -37,4 +40,11 @@ func controller(p *policy.Policy) string {
 // zero time says that none was sent.
 func representable(t time.Time) bool {
 	return t.IsZero() || t.Year() >= 1900 && t.Year() <= 9000
+}
+
+// plainName reports whether a caller's name for something is text that both
+// engines keep: PostgreSQL refuses NUL and broken UTF-8 in any column, and what
+// is refused there with an error would leave no record of who asked.
+func plainName(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
