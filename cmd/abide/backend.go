@@ -69,8 +69,7 @@ func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), e
 func (m *Main) connectLocal(ctx context.Context, dir string, create bool) (*client.Client, func(), error) {
 	f := storeFlags{data: dir, create: create}
 	if !create && !f.exists() {
-		return nil, nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_store",
-			Message: "there is no store in this data directory", Hint: "make one with `abide policy publish POLICY --data DIR`"}
+		return nil, nil, noStore()
 	}
 	st, err := m.open(ctx, f)
 	if err != nil {
@@ -144,6 +143,8 @@ type storeFlags struct {
 	postgres     string
 	keysPostgres string
 	ledger       string
+	keyring      string
+	master       string
 	create       bool
 }
 
@@ -187,9 +188,13 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 	if err := os.MkdirAll(keyDir, 0o700); err != nil {
 		return st, dataDirectory(err)
 	}
-	ring, err := keyring(filepath.Join(keyDir, "keyring.json"), f.create && !f.exists())
-	if err != nil {
-		return st, err
+	create := f.create && !f.exists()
+	var ring *keys.Keyring
+	// A file is looked for before a database would be made for it.
+	if !m.inDatabase(f) {
+		if ring, err = m.keyring(ctx, f, nil, create); err != nil {
+			return st, err
+		}
 	}
 	var store storage.Store
 	var keyStore storage.KeyStore
@@ -214,6 +219,11 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 		return st, notOpened(err, "the store of wrapped keys did not open: keys.db in the data directory, or the database of --keys-postgres")
 	}
 	st.closes = append(st.closes, func(context.Context) { _ = keyStore.Close() })
+	if ring == nil {
+		if ring, err = m.keyring(ctx, f, keyStore, create); err != nil {
+			return st, err
+		}
+	}
 	ledger, err := m.openLedger(f, ring)
 	if err != nil {
 		return st, err
@@ -231,18 +241,9 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 	return st, nil
 }
 
-// keyring opens the keyring of a store, or makes one for a new store. A store
-// that is there already has its keyring somewhere: a new one would open nothing.
-func keyring(path string, create bool) (*keys.Keyring, error) {
-	if _, err := os.Stat(path); os.IsNotExist(err) {
-		if create {
-			return keys.Create(path)
-		}
-		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_keyring",
-			Message: "the keyring of this store is missing: keys/keyring.json in the data directory",
-			Hint:    "restore it from its backup; without it nothing in the store can be read", Err: err}
-	}
-	return keys.Open(path)
+func noStore() error {
+	return &abide.Error{Code: abide.CodeNotFound, Detail: "no_store",
+		Message: "there is no store in this data directory", Hint: "make one with `abide policy publish POLICY --data DIR`"}
 }
 
 func dataDirectory(err error) error {

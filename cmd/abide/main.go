@@ -92,7 +92,7 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 		m.serveCommand(), m.initCommand(),
 		m.policyCommand(),
 		m.decideCommand(), m.subjectCommand(), m.consentCommand(), m.eraseCommand(), m.importCommand(),
-		m.tokenCommand(), m.registerCommand(), m.approvalCommand(), m.findingsCommand(),
+		m.keysCommand(), m.tokenCommand(), m.registerCommand(), m.approvalCommand(), m.findingsCommand(),
 		m.backupCommand(), m.restoreCommand(),
 	)
 	strict(root)

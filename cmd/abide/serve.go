@@ -56,6 +56,8 @@ people and tokens to try things with, and serves a guided start page at /.`,
 	fl.StringVar(&f.store.postgres, "postgres", "", "URL of a PostgreSQL database; the data directory then holds the keyring only")
 	fl.StringVar(&f.store.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys")
 	ledgerFlag(fl, &f.store)
+	fl.StringVar(&f.store.keyring, "keyring", "", "file of the keyring, or `database`: encrypted, beside the wrapped keys (ABIDE_KEYRING)")
+	fl.StringVar(&f.store.master, "master", "", "key that encrypts the keyring: aws-kms://…, gcp-kms://…, hcvault://… or file:PATH (ABIDE_MASTER)")
 	fl.StringVar(&f.policy, "policy", "", "policy folder to publish at start")
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
 	fl.StringVar(&f.baseURL, "base-url", "", "how outsiders reach the server, such as https://privacy.shop.example")

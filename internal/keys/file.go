@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -187,7 +188,25 @@ func (k *Keyring) readKeyset(ctx context.Context, name string, raw []byte) (*key
 	if k.master.AEAD == nil {
 		return insecurecleartextkeyset.Read(r)
 	}
-	return keyset.ReadWithContext(ctx, r, k.master.AEAD, k.masterAD(name))
+	service := &telling{AEADWithContext: k.master.AEAD}
+	h, err := keyset.ReadWithContext(ctx, r, service, k.masterAD(name))
+	return h, cmp.Or(service.err, err)
+}
+
+// telling remembers the error of a key service, which Tink hands on as text.
+type telling struct {
+	tink.AEADWithContext
+	err error
+}
+
+func (t *telling) EncryptWithContext(ctx context.Context, plain, ad []byte) (out []byte, err error) {
+	out, t.err = t.AEADWithContext.EncryptWithContext(ctx, plain, ad)
+	return out, t.err
+}
+
+func (t *telling) DecryptWithContext(ctx context.Context, sealed, ad []byte) (out []byte, err error) {
+	out, t.err = t.AEADWithContext.DecryptWithContext(ctx, sealed, ad)
+	return out, t.err
 }
 
 func (k *Keyring) writeKeyset(ctx context.Context, name string, h *keyset.Handle) ([]byte, error) {
@@ -199,8 +218,9 @@ func (k *Keyring) writeKeyset(ctx context.Context, name string, h *keyset.Handle
 		}
 		return buf.Bytes(), nil
 	}
-	if err := h.WriteWithContext(ctx, w, k.master.AEAD, k.masterAD(name)); err != nil {
-		return nil, err
+	service := &telling{AEADWithContext: k.master.AEAD}
+	if err := h.WriteWithContext(ctx, w, service, k.masterAD(name)); err != nil {
+		return nil, cmp.Or(service.err, err)
 	}
 	return buf.Bytes(), nil
 }
