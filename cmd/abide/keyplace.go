@@ -75,7 +75,7 @@ func (m *Main) keyring(ctx context.Context, f storeFlags, s storage.KeyStore, cr
 	}
 	return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_keyring",
 		Message: "the keyring of this store is missing: " + shortPlace(place, f.data),
-		Hint:    "restore it from its backup, or from its shares with `abide keys recover`; without it nothing in the store can be read", Err: err}
+		Hint:    "restore it from its backup; without it nothing in the store can be read", Err: err}
 }
 
 // shortPlace names a file within the data directory as such.

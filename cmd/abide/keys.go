@@ -10,7 +10,7 @@ import (
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
-// keyPlaceFlags says where the keys are and how to print.
+// keyFlags say where the keys are and how to print.
 type keyFlags struct {
 	store storeFlags
 	json  bool
@@ -19,13 +19,13 @@ type keyFlags struct {
 func (m *Main) keysCommand() *cobra.Command {
 	var f keyFlags
 	cmd := &cobra.Command{
-		Use: "keys", GroupID: "admin", Short: "Rotate, destroy, escrow and recover the keys of a store",
+		Use: "keys", GroupID: "admin", Short: "Rotate and destroy the keys of a store",
 		Long: `Works on the store itself, beside running servers, and not through one: whoever
 has the keyring may act here. Servers notice within a request what they must
 know.`,
 		Example: `  abide keys status --data DIR
   abide keys rotate kek --data DIR
-  abide keys escrow --shares 5 --threshold 3 --out SHARES --data DIR`,
+  abide keys destroy --data DIR`,
 	}
 	m.openFlags(cmd, &f.store)
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")

@@ -69,9 +69,6 @@ func (m *Main) writeRotation(name string, r engine.KeyRotation) {
 	if r.Rewrapped > 0 {
 		fmt.Fprintf(m.Stdout, "wrapped anew: %d keys\n", r.Rewrapped)
 	}
-	if r.Derived > 0 {
-		fmt.Fprintf(m.Stdout, "derived anew: %d index values\n", r.Derived)
-	}
 	for _, id := range r.Emptied {
 		fmt.Fprintf(m.Stdout, "epoch %s wraps nothing any more; `abide keys destroy` destroys it when the backup window has passed\n", id)
 	}

@@ -18,8 +18,6 @@ type KeyStatus struct {
 	Index        []string         `json:"index"` // roots, the primary first
 	Sign         []keys.PublicKey `json:"sign"`  // the primary first
 	BackupWindow int              `json:"backup_window_days"`
-	Escrow       *EscrowNote      `json:"escrow,omitempty"`
-	Drill        *EscrowNote      `json:"drill,omitempty"`
 }
 
 // EpochStatus is one key-encryption key.
@@ -29,20 +27,6 @@ type EpochStatus struct {
 	Keys         int64     `json:"keys"`  // wrapped by it
 	DestroyAfter time.Time `json:"destroy_after,omitzero"`
 }
-
-// EscrowNote says when shares were made, or proved.
-type EscrowNote struct {
-	At         time.Time `json:"at"`
-	Generation uint64    `json:"generation"` // of the keyring that they open
-	Shares     int       `json:"shares"`
-	Threshold  int       `json:"threshold"`
-	Keys       int       `json:"keys,omitempty"` // wrapped keys that a drill opened
-}
-
-const (
-	settingEscrow = "key_escrow"
-	settingDrill  = "key_drill"
-)
 
 // KeyStatus reports on the keys. It counts the wrapped keys.
 func (e *Engine) KeyStatus(ctx context.Context, c Call) (KeyStatus, error) {
@@ -80,18 +64,5 @@ func (e *Engine) KeyStatus(ctx context.Context, c Call) (KeyStatus, error) {
 	for _, x := range ring.IndexKeys() {
 		s.Index = append(s.Index, x.ID)
 	}
-	if s.Escrow, err = e.escrowNote(ctx, settingEscrow); err != nil {
-		return KeyStatus{}, err
-	}
-	s.Drill, err = e.escrowNote(ctx, settingDrill)
-	return s, err
-}
-
-func (e *Engine) escrowNote(ctx context.Context, name string) (*EscrowNote, error) {
-	var n EscrowNote
-	found, err := e.setting(ctx, name, &n)
-	if err != nil || !found {
-		return nil, err
-	}
-	return &n, nil
+	return s, nil
 }

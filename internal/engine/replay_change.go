@@ -313,7 +313,7 @@ func (b *replaying) claimAgain(cat *policy.Category, it *storage.Item) error {
 	_, normal, unfit := vault.Normalize(cat.Format, r.Value, region(&b.change.facts))
 	if unfit != nil || normal == nil {
 		it.IndexKey, it.Index = "", nil // the policy wants another format by now
-		return nil //nolint:nilerr // it comes back without being findable
+		return nil                      //nolint:nilerr // it comes back without being findable
 	}
 	values, err := b.engine.vault.Index(it.Category, normal)
 	if err != nil {

@@ -19,8 +19,6 @@ const (
 	actNewKey     = "new_key"
 	actEmptied    = "emptied"
 	actDestroyKey = "destroy_key"
-	actEscrow     = "escrow"
-	actDrill      = "drill"
 	actSetting    = "setting"
 )
 
@@ -30,7 +28,7 @@ const rewrapPage = 600
 
 // Progress tells how far a rotation has come.
 type Progress struct {
-	Step  string `json:"step"` // rewrap, derive, sweep
+	Step  string `json:"step"` // rewrap
 	Done  int64  `json:"done"`
 	Total int64  `json:"total"` // as counted at the beginning
 }
@@ -52,7 +50,6 @@ type KeyRotation struct {
 	Key       string   `json:"key"`                 // the new primary
 	Resumed   bool     `json:"resumed,omitempty"`   // an earlier run had begun it
 	Rewrapped int64    `json:"rewrapped,omitempty"` // wrapped keys
-	Derived   int64    `json:"derived,omitempty"`   // index values
 	Emptied   []string `json:"emptied,omitempty"`   // epochs by which nothing is wrapped any more
 	Destroyed []string `json:"destroyed,omitempty"` // epochs whose time had come
 }

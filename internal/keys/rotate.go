@@ -82,22 +82,12 @@ func (k *Keyring) RetireKEK(ctx context.Context, id string, now time.Time) error
 }
 
 // RotateIndex adds a root of index keys and makes it the primary. Values are
-// written and looked for under both roots until RetireIndex.
+// written and looked for under both roots.
 func (k *Keyring) RotateIndex(ctx context.Context) (string, error) {
 	if err := k.edit(ctx, func(e *edit) error { return e.addPrimary(setIndex) }); err != nil {
 		return "", err
 	}
 	return k.IndexKeys()[0].ID, nil
-}
-
-// RetireIndex removes a root that is not the primary.
-func (k *Keyring) RetireIndex(ctx context.Context, id string) error {
-	return k.edit(ctx, func(e *edit) error {
-		if keyID(e.handles[setIndex].KeysetInfo().PrimaryKeyId) == id {
-			return notRetirable()
-		}
-		return e.drop(setIndex, id)
-	})
 }
 
 // RotateLog adds keys for envelopes of log entries and for system entries, and

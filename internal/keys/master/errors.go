@@ -32,7 +32,7 @@ func explain(err error) error {
 	case http.StatusBadRequest:
 		return &abide.Error{Code: abide.CodeInvalid, Detail: "master_does_not_open", Err: err,
 			Message: "the master key does not open this keyring: it is another key, its version was destroyed or disabled, or the file was changed",
-			Hint:    "name the key that the keyring was encrypted with, or recover the keyring from its shares: `abide keys recover`"}
+			Hint:    "name the key that the keyring was encrypted with, or restore the keyring from its backup"}
 	case 0:
 	default:
 		return unreachable(err)
