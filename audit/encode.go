@@ -80,29 +80,36 @@ func encodePart(p *Part) ([]byte, bool) {
 	o.text("channel", string(p.Channel))
 	o.number("consent", p.Consent)
 	o.text("document", string(p.Document))
-	if len(p.Items) > 0 {
-		o.key("items")
-		for i := range p.Items {
-			sep := byte(',')
-			if i == 0 {
-				sep = '['
-			}
-			o.item(sep, &p.Items[i])
-		}
-		o.b = append(o.b, ']')
-	}
+	o.items("items", p.Items)
 	o.number("n", p.N)
 	o.text("note", p.Note)
 	o.id("other", p.Other)
 	o.text("reason", p.Reason)
 	o.text("receipt", p.Receipt)
 	o.text("ref", p.Ref)
+	o.items("removed", p.Removed)
 	o.text("service", string(p.Service))
 	o.text("source", p.Source)
+	o.text("state", p.State)
 	o.id("subject", p.Subject)
 	o.text("terms", p.Terms)
 	o.text("topic", string(p.Topic))
 	return o.end(), !o.bad
+}
+
+func (o *object) items(name string, items []Item) {
+	if len(items) == 0 {
+		return
+	}
+	o.key(name)
+	for i := range items {
+		sep := byte(',')
+		if i == 0 {
+			sep = '['
+		}
+		o.item(sep, &items[i])
+	}
+	o.b = append(o.b, ']')
 }
 
 func (o *object) item(sep byte, it *Item) {

@@ -136,6 +136,10 @@ type Part struct {
 	Channel  abide.Channel       `json:"channel,omitempty"`
 	Other    abide.SubjectID     `json:"other,omitzero"` // the second party, the visitor merged in
 	Note     string              `json:"note,omitempty"`
+	// Removed are items that are held no longer; State is the version of the
+	// subject's row after the change, and the digest of its sealed state.
+	Removed []Item `json:"removed,omitempty"`
+	State   string `json:"state,omitempty"`
 }
 
 // Item names a stored item and the bytes it was sealed to, so that an old row

@@ -37,6 +37,7 @@ const (
 	opApprove       operation = "approve"
 	opKeys          operation = "keys"
 	opRestore       operation = "restore"
+	opDoctor        operation = "doctor"
 )
 
 // who may call a use case. A service or a member of staff may do what its
@@ -78,6 +79,7 @@ var mayCall = map[operation]who{
 	opApprove:       {staff: true, purpose: true},
 	opKeys:          {},
 	opRestore:       {},
+	opDoctor:        {},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero

@@ -6,12 +6,15 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
 	"github.com/abide-privacy/abide/internal/restore"
 	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/vault"
 	"github.com/abide-privacy/abide/internal/wire"
 	"github.com/abide-privacy/abide/policy"
 )
@@ -186,6 +189,7 @@ func (ch *change) commit(ctx context.Context) error {
 		}
 		ch.Row.Sealed = sealed
 	}
+	ch.logRows()
 	for i := range ch.entries {
 		p := &ch.entries[i]
 		keys := ch.keys
@@ -207,6 +211,40 @@ func (ch *change) commit(ctx context.Context) error {
 		return err
 	}
 	return ch.persist(ctx, records)
+}
+
+// logRows has the last entry name every row that was written and that no entry
+// names yet, so that an old row put back in its place is found later.
+func (ch *change) logRows() {
+	if len(ch.entries) == 0 || ch.Row.Status != abide.StatusActive {
+		return
+	}
+	last := &ch.entries[len(ch.entries)-1]
+	if last.system {
+		return
+	}
+	named := map[storage.ItemKey]string{}
+	for i := range ch.items {
+		it := &ch.items[i]
+		named[storage.ItemKey{Category: it.Category, ID: it.ID}] = vault.Digest(it.Sealed)
+	}
+	for i := range ch.entries {
+		for _, it := range ch.entries[i].part.Items {
+			named[storage.ItemKey{Category: it.Category, ID: it.ID}] = it.Digest
+		}
+	}
+	p := &last.part
+	p.Items = slices.Clone(p.Items)
+	for i := range ch.PutItems {
+		it := &ch.PutItems[i]
+		if d := vault.Digest(it.Sealed); named[storage.ItemKey{Category: it.Category, ID: it.ID}] != d {
+			p.Items = append(p.Items, audit.Item{Category: it.Category, ID: it.ID, Version: it.Version, Digest: d})
+		}
+	}
+	for _, k := range ch.DropItems {
+		p.Removed = append(p.Removed, audit.Item{Category: k.Category, ID: k.ID})
+	}
+	p.State = strconv.FormatUint(ch.Row.Version, 10) + ":" + vault.Digest(ch.Row.Sealed)
 }
 
 // persist commits the change between the two halves of its records. What is
