@@ -11,13 +11,13 @@ import (
 func TestAnotherKeyringIsRefused(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		w.restart() // the same keyring opens it again
-		ours := w.ring
+		ours, place := w.ring, w.place
 		w.shut()
-		w.ring = newRing(t)
+		w.ring, w.place = newRing(t), t.TempDir()
 		wantError(t, w.tryStart(), abide.CodeInvalid, "other_keyring")
 		_ = w.store.Close()
 		_ = w.keys.Close()
-		w.ring = ours
+		w.ring, w.place = ours, place
 		w.start()
 	})
 }

@@ -212,7 +212,9 @@ func (w *world) shut() {
 	if w.e != nil {
 		_ = w.e.Close(context.Background())
 	}
-	_ = w.ledger.Close()
+	if w.ledger != nil {
+		_ = w.ledger.Close()
+	}
 	_ = w.store.Close()
 	_ = w.keys.Close()
 }

@@ -126,7 +126,8 @@ func (l *Ledger) name() error {
 			return unusable(errors.New(aboutFile + " cannot be read"))
 		case a.Store != hex.EncodeToString(l.ids.store[:]):
 			return &abide.Error{Code: abide.CodeInvalid, Detail: "other_ledger",
-				Message: "this restore ledger belongs to another store", Hint: "name the ledger of this store with --restore-ledger"}
+				Message: "the restore ledger belongs to another store than the keyring",
+				Hint: "name the ledger of this store with --restore-ledger, or put its own keyring in place"}
 		}
 		l.ids.ledger = [16]byte(id)
 		return nil
