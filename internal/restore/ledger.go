@@ -127,7 +127,7 @@ func (l *Ledger) name() error {
 		case a.Store != hex.EncodeToString(l.ids.store[:]):
 			return &abide.Error{Code: abide.CodeInvalid, Detail: "other_ledger",
 				Message: "the restore ledger belongs to another store than the keyring",
-				Hint: "name the ledger of this store with --restore-ledger, or put its own keyring in place"}
+				Hint:    "name the ledger of this store with --restore-ledger, or put its own keyring in place"}
 		}
 		l.ids.ledger = [16]byte(id)
 		return nil
