@@ -121,7 +121,7 @@ func run(t *testing.T, s storage.Store, k storage.KeyStore, n int) {
 		_, err := e.ReadData(ctx, app, engine.Read{Subject: id, Purpose: "provide", Categories: []abide.Category{"person.name"}})
 		must(t, err)
 	}
-	t.Logf("rotation: %.1f s, %.0f keys/s, peak heap %d MB, errors 0", took.Seconds(), float64(got.Rewrapped)/took.Seconds(), peak>>20)
+	t.Logf("rotation: %.1f s, %.0f keys/s, peak heap %d MB, errors %d", took.Seconds(), float64(got.Rewrapped)/took.Seconds(), peak>>20, busy.errors)
 	t.Logf("reads without: %s", quiet)
 	t.Logf("reads with:    %s", busy)
 }
