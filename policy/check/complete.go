@@ -93,6 +93,7 @@ func (c *checker) completeness() {
 	c.retention()
 	c.contracts()
 	c.trackers()
+	c.channels()
 	c.services()
 	c.held()
 }
@@ -188,6 +189,25 @@ func (c *checker) trackers() {
 	for _, t := range c.set.Trackers {
 		if t.Purpose == nil && !t.Strict {
 			c.find(diag.New(diag.TrackerWithoutPurpose, t.Label, "tracker \"%s\" serves no purpose", t.Name).WithLabel("no purpose"), t.Name, t.Clause)
+		}
+	}
+}
+
+// channels reports each channel by which a purpose reaches people and of which
+// nothing says how protected it is (CLAUSES C18), once.
+func (c *checker) channels() {
+	known := map[string]bool{}
+	for _, ch := range c.set.Channels {
+		known[string(ch.Name)] = true
+	}
+	for _, p := range c.set.Purposes {
+		for _, r := range p.Channels {
+			if known[r.Name] {
+				continue
+			}
+			known[r.Name] = true
+			c.find(diag.New(diag.ChannelWithoutProtection, r.Span, "purpose \"%s\" reaches people by %s, and nothing says how protected that is", p.Name, r.Name).
+				WithLabel("used here"), r.Name, p.Clause)
 		}
 	}
 }

@@ -64,6 +64,12 @@ func (x *index) declared(th thing) abide.Span {
 		if r := x.recipients[th.name]; r != nil {
 			return r.Label
 		}
+	case aChannel:
+		for _, ch := range x.set.Channels {
+			if string(ch.Name) == th.name {
+				return ch.Label
+			}
+		}
 	case aService:
 		if s := x.services[th.name]; s != nil {
 			return s.Label

@@ -172,6 +172,11 @@ func (x *index) bindSurfaces() {
 		x.named(b, aPurpose, "purpose", true, false, optional(t.Purpose))
 		x.recipientsIn(b, "host", true, false, optional(t.Host))
 	}
+	for _, ch := range x.set.Channels {
+		b := x.start("channel", string(ch.Name), ch.At)
+		// What is not protected may be named only to say so.
+		b.uses = append(b.uses, use{thing: thing{aChannel, string(ch.Name)}, span: ch.Label, must: true, forbid: ch.Protection == "none"})
+	}
 	for _, g := range x.set.Signins {
 		b := x.start("signin", g.Name, g.At)
 		x.categoriesIn(b, "may_ask", true, false, g.MayAsk)

@@ -16,10 +16,11 @@ const (
 	aPurpose
 	aRecipient
 	aService
+	aChannel
 )
 
 func (k kind) String() string {
-	return [...]string{"category", "purpose", "recipient", "service"}[k]
+	return [...]string{"category", "purpose", "recipient", "service", "channel"}[k]
 }
 
 // thing is something that a rule uses and prose can name.
@@ -77,6 +78,9 @@ func newVocabulary(set *rule.Set, tag string) *vocabulary {
 	for _, s := range set.Services {
 		v.addNamed(thing{aService, string(s.Name)}, s.Words, s.Title, s.Clause, tag, true)
 	}
+	for _, ch := range set.Channels {
+		v.addChannel(ch, tag)
+	}
 	for _, p := range v.lang.unmeant {
 		v.insert(p, func(n *node) { n.unmeant = true }, false)
 	}
@@ -93,6 +97,23 @@ func (v *vocabulary) addNamed(th thing, list []rule.Word, title string, c *rule.
 			v.add(term{th, weak}, title)
 		}
 		v.add(term{th, weak}, pretty(th.name))
+	}
+}
+
+// addChannel adds the words of a channel, all of them weak: "e-mail" says many
+// things, and only the clause that declares the channel is held to have meant it.
+func (v *vocabulary) addChannel(ch *rule.Channel, tag string) {
+	th := thing{aChannel, string(ch.Name)}
+	own := languageAt(ch.Clause)
+	v.names[th] = true
+	for _, w := range ch.Words {
+		if lang := w.Language; appliesTo(lang, tag) || lang == "" && appliesTo(own, tag) {
+			v.add(term{th, true}, w.Text)
+		}
+	}
+	if base(own) == base(tag) {
+		v.add(term{th, true}, ch.Title)
+		v.add(term{th, true}, pretty(th.name))
 	}
 }
 
@@ -242,6 +263,8 @@ func linkTarget(link string) (th thing, ok bool) {
 		return thing{aRecipient, row}, true
 	case "service":
 		return thing{aService, row}, true
+	case "channel":
+		return thing{aChannel, row}, true
 	}
 	return thing{aCategory, string(abide.Category(name))}, true
 }

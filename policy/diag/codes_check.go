@@ -27,6 +27,7 @@ const (
 	PurposeWithoutRetention  Code = "purpose_without_retention"
 	RecipientWithoutContract Code = "recipient_without_contract"
 	TrackerWithoutPurpose    Code = "tracker_without_purpose"
+	ChannelWithoutProtection Code = "channel_without_protection"
 	ServiceNotPermitted      Code = "service_not_permitted"
 	WildcardUnderConsent     Code = "wildcard_under_consent"
 	DocumentsDisagree        Code = "documents_disagree"
@@ -58,6 +59,7 @@ var checkCodes = []Info{
 	{PurposeWithoutRetention, Error, "purpose has no retention", "say how long: keep = obtained + ... or keep = EVENT + ... with at_most"},
 	{RecipientWithoutContract, Error, "recipient has no contract", "add contract = { covers = residence, lapse = closes }, or name its own policy if it answers for itself"},
 	{TrackerWithoutPurpose, Error, "tracker has no purpose", "say purpose = ..., or strict = true if the page cannot work without it"},
+	{ChannelWithoutProtection, Warning, "channel does not say how protected it is", "declare it where the notice speaks of it: channel \"email\" { protection = in_transit }"},
 	{ServiceNotPermitted, Error, "service needs what its purposes do not permit", "use the category in a purpose that the service serves, or do not demand it"},
 	{WildcardUnderConsent, Error, "a whole group is used under consent", "name each category: a new row would otherwise widen what people agreed to"},
 	{DocumentsDisagree, Note, "documents disagree, and one prevails", "make them say the same, if people should not need to know which prevails"},

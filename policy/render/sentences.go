@@ -107,6 +107,7 @@ func (s *speaker) rules(set *rule.Set) {
 	each(set.WithoutConsent, s.withoutConsent)
 	each(set.Statistics, s.statistic)
 	each(set.Trackers, s.tracker)
+	each(set.Channels, s.channel)
 	each(set.Signins, s.signin)
 	each(set.Posts, s.post)
 	each(set.Minors, s.minors)

@@ -145,6 +145,33 @@ func (s *speaker) tracker(t *rule.Tracker) {
 	s.say(t.At, "tracker", t.Name, c)
 }
 
+var protections = map[string]string{
+	"end_to_end": "sealed from end to end: nobody on the way can read it",
+	"in_transit": "sealed on its way from one machine to the next, which can read it",
+	"none":       "not protected: whoever carries it can read it",
+}
+
+func (s *speaker) channel(ch *rule.Channel) {
+	title := ch.Title
+	if title == "" {
+		title = pretty(string(ch.Name))
+	}
+	said := protections[ch.Protection]
+	if said == "" {
+		said = pretty(ch.Protection)
+	}
+	c := lead("the channel " + quote(title) + s.nameUnlessTitle(string(ch.Name), title) + " is " + orNothing(said, "protected in a way that nobody says"))
+	c.add(calledToo(ch.Words, title))
+	s.say(ch.At, "channel", string(ch.Name), c)
+}
+
+func orNothing(said, instead string) string {
+	if said == "" {
+		return instead
+	}
+	return said
+}
+
 func (s *speaker) signin(g *rule.Signin) {
 	c := lead("people may sign in with " + s.host(g.Host, g.Name))
 	c.add(calledToo(g.Words, pretty(g.Name)))

@@ -52,7 +52,7 @@ type tables struct {
 func (t *tables) all() []*table {
 	t.ids = map[string]bool{}
 	var out []*table
-	for _, made := range []*table{t.purposeTable(), t.dataTable(), t.recipientTable(), t.trackerTable(), t.statisticTable(), t.choiceTable()} {
+	for _, made := range []*table{t.purposeTable(), t.dataTable(), t.recipientTable(), t.trackerTable(), t.channelTable(), t.statisticTable(), t.choiceTable()} {
 		if len(made.Bodies) == 0 {
 			continue
 		}

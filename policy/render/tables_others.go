@@ -116,6 +116,31 @@ func (t *tables) trackerRow(k *rule.Tracker) tableRow {
 	return row
 }
 
+// channelTable says how protected each way of reaching people is (CLAUSES C18).
+func (t *tables) channelTable() *table {
+	m := &table{ID: "channels", Short: "How safe each channel is", Caption: "How well each way of reaching us is protected",
+		Columns: []string{"Channel", "Protection"}}
+	var rows []tableRow
+	for _, ch := range t.set.Channels {
+		if t.here(ch.At) {
+			rows = append(rows, tableRow{ID: "channel-" + string(ch.Name), Title: upperFirst(t.channel(ch)), Cells: []cell{lines(protections[ch.Protection])}})
+		}
+	}
+	m.Bodies = one(rows)
+	return m
+}
+
+// channel says a channel in the reader's language, if it has words in it.
+func (n *names) channel(ch *rule.Channel) string {
+	if w, ok := n.translated(ch.Words); ok {
+		return w
+	}
+	if ch.Title != "" {
+		return ch.Title
+	}
+	return pretty(string(ch.Name))
+}
+
 func (t *tables) statisticTable() *table {
 	m := &table{ID: "statistics", Short: "Counts we share", Caption: "Counts that leave us, and identify nobody",
 		Columns: []string{"Count", "By", "How nobody is found in it", "Who gets it"}}

@@ -20,6 +20,7 @@ type Set struct {
 	WithoutConsent []*WithoutConsent
 	Statistics     []*Statistic
 	Trackers       []*Tracker
+	Channels       []*Channel
 	Signins        []*Signin
 	Posts          []*Post
 	Minors         []*Minors
@@ -364,6 +365,15 @@ type Tracker struct {
 	Keep    *Deadline
 	Names   []string // cookie or storage keys
 	Strict  bool     // strictly necessary
+}
+
+// Channel is a way of reaching people, and how well it is protected (C18).
+type Channel struct {
+	At
+	Name       abide.Channel
+	Title      string
+	Words      []Word
+	Protection string // end_to_end, in_transit, none
 }
 
 // Signin is sign-up through another identity provider (C23).

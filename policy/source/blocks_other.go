@@ -141,6 +141,27 @@ func (d *decoder) tracker(b *hclsyntax.Block) {
 	}
 }
 
+// channel reads a way of reaching people. How well it is protected must be
+// said: saying nothing would read as safe.
+func (d *decoder) channel(b *hclsyntax.Block) {
+	name, label, ok := d.name(b)
+	c := &rule.Channel{At: d.at(b, label), Name: abide.Channel(name)}
+	d.body("channel", b, args{
+		"title":      d.text(&c.Title),
+		"words":      d.spoken(&c.Words),
+		"protection": d.word(&c.Protection, "end_to_end", "in_transit", "none"),
+	})
+	if c.Title == "" {
+		c.Title = pretty(name)
+	}
+	if c.Protection == "" {
+		d.report(diag.New(diag.MissingArgument, label, "channel %s does not say how protected it is", name).WithHint("write protection = end_to_end, in_transit or none"))
+	}
+	if ok && d.p.declare("channel", name, label) {
+		d.p.set.Channels = append(d.p.set.Channels, c)
+	}
+}
+
 func (d *decoder) signin(b *hclsyntax.Block) {
 	name, label, ok := d.label(b)
 	s := &rule.Signin{At: d.at(b, label), Name: name}

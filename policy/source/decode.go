@@ -58,6 +58,7 @@ func init() {
 		"without_consent": (*decoder).withoutConsent,
 		"statistic":       (*decoder).statistic,
 		"tracker":         (*decoder).tracker,
+		"channel":         (*decoder).channel,
 		"signin":          (*decoder).signin,
 		"post":            (*decoder).post,
 		"minors":          (*decoder).minors,
@@ -70,7 +71,7 @@ func init() {
 
 // kindNames lists the kinds of rule in the order of the specification.
 var kindNames = []string{"document", "clause", "level", "data", "purpose", "service", "recipient",
-	"without_consent", "statistic", "tracker", "signin", "post", "minors", "review", "role", "never", "example"}
+	"without_consent", "statistic", "tracker", "channel", "signin", "post", "minors", "review", "role", "never", "example"}
 
 // documents reads the document blocks of a body, and nothing else.
 func (d *decoder) documents(body *hclsyntax.Body) {
