@@ -153,16 +153,16 @@ func (c *compiler) derivedAll() {
 
 // inherit binds a derived category by what a source of it may not: it would be a
 // way around it otherwise.
-func (cat *Category) inherit(source *Category) {
-	cat.groups.add(source.group)
-	cat.apart = cat.apart.union(source.apart)
-	cat.notPerson = cat.notPerson || source.notPerson
+func (c *Category) inherit(source *Category) {
+	c.groups.add(source.group)
+	c.apart = c.apart.union(source.apart)
+	c.notPerson = c.notPerson || source.notPerson
 	switch {
 	case len(source.onlyTo) == 0:
-	case len(cat.onlyTo) == 0:
-		cat.onlyTo = source.onlyTo
+	case len(c.onlyTo) == 0:
+		c.onlyTo = source.onlyTo
 	default:
-		cat.onlyTo = cat.onlyTo.intersection(source.onlyTo)
+		c.onlyTo = c.onlyTo.intersection(source.onlyTo)
 	}
 }
 

@@ -1,11 +1,13 @@
 package shop_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy"
+	"github.com/abide-privacy/abide/policy/render"
 )
 
 func TestClause_C01_TheShopNeedsItsDataAndNumbersOfOthersServeMessagingAlone(t *testing.T) {
@@ -215,6 +217,17 @@ func TestClause_C18_WarningsReachEveryoneConcerned(t *testing.T) {
 		decision{name: "also those who want no mail", person: person("FR", said("marketing", policy.StateRefused)),
 			request: contact("warnings", "person.email"), want: abide.Permit, because: abide.PermitContract},
 	)
+	res := sample()
+	var page strings.Builder
+	if err := render.Text(&page, res.Set, res.Policy, render.Options{Files: res.Files, Document: "privacy"}); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(page.String(), "How well each way of reaching us is protected")
+	for _, said := range []string{"E-mail\n      Sealed on its way", "Our own app\n      Sealed from end to end", "Text message\n      Not protected"} {
+		if !strings.Contains(table, said) {
+			t.Errorf("the page does not show %q", said)
+		}
+	}
 }
 
 func TestClause_C19_LawKeepsForItselfAloneAndNotForEver(t *testing.T) {
