@@ -81,7 +81,7 @@ func (s *KeyStore) PutMeta(ctx context.Context, name string, value []byte) ([]by
 }
 
 // Ready is as for Store.
-func (s *KeyStore) Ready(ctx context.Context) error { return s.d.ready(ctx) }
+func (s *KeyStore) Ready(ctx context.Context) error { return s.d.safe(ctx) }
 
 // Scrub does nothing; see Destroy.
 func (s *KeyStore) Scrub(ctx context.Context) error { return ctx.Err() }

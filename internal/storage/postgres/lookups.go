@@ -47,6 +47,10 @@ const (
 		SET subject_id = excluded.subject_id, claimed_at = excluded.claimed_at, expires_at =
 			CASE WHEN l.subject_id = excluded.subject_id AND l.expires_at IS NULL THEN NULL ELSE excluded.expires_at END
 		WHERE l.subject_id = excluded.subject_id OR l.expires_at <= excluded.claimed_at`
+	confirmClaim = `UPDATE lookup SET expires_at = NULL WHERE index_value = $1::bytea
+		AND index_key = $2::text AND category = $3::text AND subject_id = $4::uuid`
+	dropClaim = `DELETE FROM lookup WHERE index_value = $1::bytea
+		AND index_key = $2::text AND category = $3::text AND subject_id = $4::uuid`
 )
 
 // lookupKey is the first four parameters of the statements here.
@@ -57,14 +61,12 @@ func lookupKey(l *storage.Lookup) *raw {
 // Confirm makes claims permanent. A claim that expired and was taken by
 // another subject meanwhile is left alone.
 func (s *Store) Confirm(ctx context.Context, claims []storage.Lookup) error {
-	return s.eachLookup(ctx, claims, `UPDATE lookup SET expires_at = NULL WHERE index_value = $1::bytea
-		AND index_key = $2::text AND category = $3::text AND subject_id = $4::uuid`)
+	return s.eachLookup(ctx, claims, confirmClaim)
 }
 
 // Drop removes look-ups.
 func (s *Store) Drop(ctx context.Context, claims []storage.Lookup) error {
-	return s.eachLookup(ctx, claims, `DELETE FROM lookup WHERE index_value = $1::bytea
-		AND index_key = $2::text AND category = $3::text AND subject_id = $4::uuid`)
+	return s.eachLookup(ctx, claims, dropClaim)
 }
 
 func (s *Store) eachLookup(ctx context.Context, claims []storage.Lookup, query string) error {

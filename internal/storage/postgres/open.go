@@ -2,33 +2,29 @@
 //
 // Every table that grows with people begins its primary key with the subject's
 // id, foreign keys run only along it, there are no triggers, and a change is
-// one pipeline of statements about one subject: PostgreSQL runs the statements
-// up to a Sync message in one transaction (protocol documentation, 55.2.3
-// "Pipelining"), so a commit costs one round trip.
+// one pipeline of statements about one subject, so a commit costs one round
+// trip. tables.go says how each table is spread over a distributed PostgreSQL;
+// docs/decisions/0011-citus.md says what its statements avoid, and why.
 //
 // A write is acknowledged when the server has reported its commit, which with
-// fsync and synchronous_commit on means that it is durable. Ready refuses
-// servers without.
+// fsync, full_page_writes and synchronous_commit on means that it is durable.
+// Servers without are refused, when a store is opened and by Ready.
 package postgres
 
 import (
 	"context"
-	"embed"
+	"errors"
 	"fmt"
-	"io/fs"
+	"net"
 	"sync/atomic"
 	"time"
 
+	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
-
-//go:embed migrations/data/*.sql migrations/keys/*.sql
-var migrations embed.FS
 
 // Options tunes a store. The zero value is right for a server.
 type Options struct {
@@ -41,7 +37,22 @@ type Options struct {
 	// must come out the same. The conformance suite runs so.
 	Rehearse bool
 
-	dial pgconn.DialFunc // for tests that watch the connection; nil means pgx's own
+	dial   pgconn.DialFunc // for tests that watch the connection; nil means pgx's own
+	tracer pgx.QueryTracer // for tests that read the statements
+}
+
+const (
+	defaultConns   = 16 // some for each of two cores to have work while others wait for the disk
+	connectTimeout = 5 * time.Second
+)
+
+// settings of every connection, unless the URL says otherwise. A statement is
+// one page at most, so one that runs for a minute is stuck.
+var settings = map[string]string{
+	"statement_timeout":                   "60s",
+	"lock_timeout":                        "10s",
+	"idle_in_transaction_session_timeout": "60s",
+	"application_name":                    "abide",
 }
 
 // database is a pool of connections to one database.
@@ -53,108 +64,121 @@ type database struct {
 	rehearse bool // run every change twice, the first time rolled back
 }
 
-// settings of every connection. A change relies on read committed: it locks
-// its subject first, and later statements see what was committed before.
-var settings = map[string]string{
-	"default_transaction_isolation":       "read committed",
-	"lock_timeout":                        "10s",
-	"idle_in_transaction_session_timeout": "60s",
-	"application_name":                    "abide",
-}
-
-func openDatabase(ctx context.Context, url, tables string, opts Options) (*database, error) {
+// configure reads a URL.
+func configure(url string, opts Options) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: the URL cannot be read: %w", err)
+		return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "database_url", Err: err, Message: "the database's URL cannot be read",
+			Hint: "its form is postgres://user@host:5432/database?sslmode=verify-full"}
 	}
+	params := cfg.ConnConfig.RuntimeParams
 	for k, v := range settings {
-		cfg.ConnConfig.RuntimeParams[k] = v
+		if params[k] == "" {
+			params[k] = v
+		}
 	}
+	// A change relies on it: it locks its subject first, and later statements
+	// see what was committed before.
+	params["default_transaction_isolation"] = "read committed"
 	if opts.dial != nil {
 		cfg.ConnConfig.DialFunc = opts.dial
+	}
+	cfg.ConnConfig.Tracer = opts.tracer
+	if plain, err := pgx.ParseConfig(url); err == nil && plain.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	switch {
 	case opts.MaxConns > 0:
 		cfg.MaxConns = opts.MaxConns
-	case cfg.MaxConns < 16:
-		cfg.MaxConns = 16
+	case !namesPoolSize(url):
+		cfg.MaxConns = defaultConns
 	}
+	if cfg.ConnConfig.ValidateConnect == nil && severalHosts(&cfg.ConnConfig.Config) {
+		// Of several servers, the one that takes writes.
+		cfg.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	return cfg, nil
+}
+
+func namesPoolSize(url string) bool {
+	plain, err := pgx.ParseConfig(url)
+	return err == nil && plain.RuntimeParams["pool_max_conns"] != ""
+}
+
+func severalHosts(c *pgconn.Config) bool {
+	for _, f := range c.Fallbacks {
+		if f.Host != c.Host || f.Port != c.Port {
+			return true
+		}
+	}
+	return false
+}
+
+func openDatabase(ctx context.Context, url, of string, opts Options) (*database, error) {
+	cfg, err := configure(url, opts)
+	if err != nil {
+		return nil, err
+	}
+	d, err := connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.rehearse = opts.Rehearse
+	if opts.Now != nil {
+		d.now = opts.Now
+	}
+	if err := d.prepare(ctx, of); err != nil {
+		d.pool.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func connect(ctx context.Context, cfg *pgxpool.Config) (*database, error) {
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	if err := migrate(ctx, pool, tables); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	db := &database{pool: pool, now: opts.Now, rehearse: opts.Rehearse}
-	if db.now == nil {
-		db.now = time.Now
-	}
-	return db, nil
+	return &database{pool: pool, now: time.Now}, nil
 }
 
-// migrate applies the numbered files that the database does not have yet,
-// strictly in order. Nodes that start together take turns by an advisory lock.
-func migrate(ctx context.Context, pool *pgxpool.Pool, tables string) error {
-	sub, err := fs.Sub(migrations, "migrations/"+tables)
-	if err != nil {
+// prepare refuses a server that is not safe, brings the tables up to date, and
+// finds out whether they are distributed.
+func (d *database) prepare(ctx context.Context, of string) error {
+	if err := d.safe(ctx); err != nil {
+		return unreachable(err)
+	}
+	if err := d.migrate(ctx, of); err != nil {
 		return err
 	}
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
+	if err := d.allowed(ctx, of); err != nil {
 		return err
 	}
-	db := stdlib.OpenDBFromPool(pool)
-	defer db.Close()
-	p, err := goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithAllowOutofOrder(false),
-		goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker), goose.WithTableName("abide_"+tables+"_migration"))
-	if err != nil {
-		return err
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("postgres: migrations: %w", err)
-	}
-	return nil
+	placed, err := d.distributed(ctx)
+	d.sharded = len(placed) > 0
+	return err
 }
 
-// maxClockSkew is how far the server's clock may be from this node's:
-// deadlines are judged by the node and compared across nodes.
-const maxClockSkew = time.Second
-
-func (d *database) ready(ctx context.Context) error {
-	if err := d.usable(ctx); err != nil {
+// unreachable says that there is no connection, and why, as far as that tells
+// nothing secret: pgx keeps passwords out of its errors.
+func unreachable(err error) error {
+	if abide.ErrorDetail(err) != "" {
 		return err
 	}
-	var standby bool
-	var fsync, syncCommit, readOnly string
-	var server int64
-	before := d.now()
-	err := d.pool.QueryRow(ctx, `SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit'),
-		current_setting('transaction_read_only'), (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`).
-		Scan(&standby, &fsync, &syncCommit, &readOnly, &server)
-	after := d.now()
-	if err != nil {
-		return reading(err)
+	hint := "is the URL right, and the server running?"
+	var network *net.OpError
+	switch c := code(err); {
+	case c == "28P01" || c == "28000":
+		hint = "may this user connect from here? see pg_hba.conf, the password (PGPASSWORD, or a passfile) and, if it asks for TLS, sslmode"
+	case c == "3D000":
+		hint = "make the database first: createdb"
+	case errors.Is(err, pgconn.ErrReadOnlyConnection):
+		return unsafeDatabase("none of the servers takes writes", "is the primary among the hosts of the URL, and has the failover ended?")
+	case errors.As(err, &network):
+		hint = "is the server running, and does it listen at the address of the URL?"
 	}
-	// The server looked at its clock somewhere between before and after.
-	at := time.UnixMicro(server)
-	var why string
-	switch {
-	case standby:
-		why = "the server is a standby"
-	case fsync != "on":
-		why = "fsync is off"
-	case syncCommit == "off":
-		why = "synchronous_commit is off"
-	case readOnly != "off":
-		why = "the server is read-only"
-	case at.Before(before.Add(-maxClockSkew)) || at.After(after.Add(maxClockSkew)):
-		why = "the server's clock is more than a second away"
-	default:
-		return nil
-	}
-	return fmt.Errorf("%w: postgres: %s", storage.ErrUnavailable, why)
+	return &abide.Error{Code: abide.CodeUnavailable, Detail: "database_unreachable", Err: err,
+		Message: "no connection to PostgreSQL: " + err.Error(), Hint: hint}
 }
 
 // usable reports why nothing can be sent, if so.
@@ -176,7 +200,8 @@ type Store struct{ d *database }
 
 var _ storage.Store = (*Store)(nil)
 
-// Open connects to a database and brings its tables up to date.
+// Open connects to a database and brings its tables up to date. It refuses a
+// server that does not keep what it acknowledges.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	d, err := openDatabase(ctx, url, "data", opts)
 	if err != nil {
@@ -186,8 +211,9 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 }
 
 // Ready reports nil if the server accepts durable writes: it is no standby,
-// fsync and synchronous_commit are on, its clock is at most a second away.
-func (s *Store) Ready(ctx context.Context) error { return s.d.ready(ctx) }
+// fsync, full_page_writes and synchronous_commit are on, its clock is at most a
+// second away.
+func (s *Store) Ready(ctx context.Context) error { return s.d.safe(ctx) }
 
 // Scrub does nothing: what was deleted stays in PostgreSQL's log and free
 // space, unreadable once its key and the key epoch are destroyed.

@@ -3,9 +3,7 @@ package postgres
 import (
 	"errors"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -49,51 +47,6 @@ func change(n byte) *storage.Change {
 	return &storage.Change{
 		Row:     storage.SubjectRow{ID: id, Kind: abide.Person, Status: abide.StatusActive, Version: 1},
 		Entries: []storage.Entry{{Subject: id, N: 1, Kind: "collected"}},
-	}
-}
-
-func TestNotReadyIfWritesWouldNotBeDurable(t *testing.T) {
-	if s := open(t, pg.Database(t), Options{}); s.Ready(t.Context()) != nil {
-		t.Errorf("a durable server: %v", s.Ready(t.Context()))
-	}
-	for _, c := range []struct{ setting, why string }{
-		{"synchronous_commit=off", "synchronous_commit"},
-		{"fsync=off", "fsync"},
-		{"default_transaction_read_only=on", "read-only"},
-	} {
-		url := pg.Database(t)
-		if c.setting == "fsync=off" { // the server's own setting
-			server, err := pg.Start(c.setting)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(server.Stop)
-			url = server.URL("postgres")
-		}
-		s := open(t, url, Options{})
-		if c.setting != "fsync=off" { // a default of the database's new sessions
-			name, value, _ := strings.Cut(c.setting, "=")
-			cfg, err := pgx.ParseConfig(url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			pg.Shared(t).Exec(t, "ALTER DATABASE "+cfg.Database+" SET "+name+" = "+value)
-			s.d.pool.Reset()
-		}
-		err := s.Ready(t.Context())
-		if !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), c.why) {
-			t.Errorf("%s: %v; want ErrUnavailable that names it", c.setting, err)
-		}
-	}
-}
-
-func TestNotReadyIfTheClockIsAway(t *testing.T) {
-	url := pg.Database(t)
-	for _, away := range []time.Duration{-3 * time.Second, 3 * time.Second} {
-		s := open(t, url, Options{Now: func() time.Time { return time.Now().Add(away) }})
-		if err := s.Ready(t.Context()); !errors.Is(err, storage.ErrUnavailable) || !strings.Contains(err.Error(), "clock") {
-			t.Errorf("clock %v away: %v; want ErrUnavailable that names it", away, err)
-		}
 	}
 }
 

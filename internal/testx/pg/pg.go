@@ -94,18 +94,51 @@ func Shared(t testing.TB) *Server {
 
 // URL names a database of the server.
 func (s *Server) URL(database string) string {
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.port, database)
+	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", s.Addr(), database)
 }
+
+// Addr is where the server listens, host:port.
+func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
 // Exec runs one statement in the database postgres.
 func (s *Server) Exec(t testing.TB, query string) {
+	t.Helper()
+	s.connected(t, func(c *pgx.Conn) error {
+		_, err := c.Exec(context.Background(), query)
+		return err
+	})
+}
+
+// Value asks for one text in the database postgres.
+func (s *Server) Value(t testing.TB, query string) (v string) {
+	t.Helper()
+	s.connected(t, func(c *pgx.Conn) error {
+		return c.QueryRow(context.Background(), `SELECT (`+query+`)::text`).Scan(&v)
+	})
+	return v
+}
+
+// Until asks the database postgres until it says yes.
+func (s *Server) Until(t testing.TB, query string) {
+	t.Helper()
+	s.connected(t, func(c *pgx.Conn) error {
+		for yes := false; !yes; {
+			if err := c.QueryRow(t.Context(), query).Scan(&yes); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Server) connected(t testing.TB, fn func(c *pgx.Conn) error) {
 	t.Helper()
 	c, err := pgx.Connect(context.Background(), s.URL("postgres"))
 	if err != nil {
 		t.Fatalf("pg: %v", err)
 	}
 	defer func() { _ = c.Close(context.Background()) }()
-	if _, err := c.Exec(context.Background(), query); err != nil {
+	if err := fn(c); err != nil {
 		t.Fatalf("pg: %v", err)
 	}
 }
@@ -129,9 +162,33 @@ func binaries() (string, error) {
 	return "", errors.New("no PostgreSQL server under /usr/lib/postgresql: run `make deps` (Debian package postgresql)")
 }
 
-// Start makes and starts a cluster. Arguments are settings, "name=value",
-// which come after those that a durable server has.
-func Start(settings ...string) (*Server, error) {
+// Setup is what a cluster has besides the settings of a durable one.
+type Setup struct {
+	Settings []string          // "name=value", after those of a durable server
+	Files    map[string][]byte // in the data directory, by name
+}
+
+// Start makes and starts a cluster with further settings, "name=value".
+func Start(settings ...string) (*Server, error) { return StartWith(Setup{Settings: settings}) }
+
+// StartWith makes and starts a cluster.
+func StartWith(setup Setup) (*Server, error) {
+	return begin(setup, func(s *Server, bin string) *exec.Cmd {
+		return exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust",
+			"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	})
+}
+
+// Standby makes and starts a server that follows this one.
+func (s *Server) Standby() (*Server, error) {
+	return begin(Setup{}, func(standby *Server, bin string) *exec.Cmd {
+		return exec.Command(filepath.Join(bin, "pg_basebackup"), "-D", standby.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync",
+			"-d", s.URL("postgres"))
+	})
+}
+
+// begin makes a data directory by a command and starts a server on it.
+func begin(setup Setup, command func(s *Server, bin string) *exec.Cmd) (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -145,7 +202,7 @@ func Start(settings ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, done: make(chan struct{}), log: &tail{}}
-	if err := s.start(bin, as, settings); err != nil {
+	if err := s.start(bin, as, setup, command(s, bin)); err != nil {
 		s.Stop()
 		return nil, err
 	}
@@ -166,19 +223,28 @@ func unprivileged() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(err1, err2)
 }
 
-func (s *Server) start(bin string, as *syscall.Credential, settings []string) error {
+func (s *Server) start(bin string, as *syscall.Credential, setup Setup, command *exec.Cmd) error {
 	if as != nil {
 		if err := os.Chown(s.dir, int(as.Uid), int(as.Gid)); err != nil {
 			return err
 		}
 	}
 	attr := &syscall.SysProcAttr{Credential: as}
-	s.relaunch = func() error { return s.launch(bin, attr, settings) }
-	init := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust",
-		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
-	init.Dir, init.SysProcAttr = s.dir, attr
-	if out, err := init.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	s.relaunch = func() error { return s.launch(bin, attr, setup.Settings) }
+	command.Dir, command.SysProcAttr = s.dir, attr
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", filepath.Base(command.Path), err, out)
+	}
+	for name, content := range setup.Files {
+		path := filepath.Join(s.data(), name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return err
+		}
+		if as != nil {
+			if err := os.Chown(path, int(as.Uid), int(as.Gid)); err != nil {
+				return err
+			}
+		}
 	}
 	// Another process may take the port between our looking and the server's
 	// listening; then another is tried.
@@ -187,7 +253,7 @@ func (s *Server) start(bin string, as *syscall.Credential, settings []string) er
 		if s.port, err = freePort(); err != nil {
 			return err
 		}
-		if err = s.launch(bin, attr, settings); err == nil {
+		if err = s.launch(bin, attr, setup.Settings); err == nil {
 			return nil
 		}
 	}
@@ -320,7 +386,8 @@ func (t *tail) follow(r io.ReadCloser, ready chan<- bool) {
 			t.lines = t.lines[1:]
 		}
 		t.mu.Unlock()
-		if !told && strings.Contains(line, "database system is ready to accept connections") {
+		// A standby says "ready to accept read-only connections".
+		if !told && strings.Contains(line, "database system is ready to accept ") {
 			told = true
 			ready <- true
 		}
