@@ -26,6 +26,8 @@ import (
 type place struct {
 	server, token string
 	data          string
+	postgres      string // the data directory then holds the keyring only
+	keysPostgres  string
 	json          bool
 	create        bool // make a store that is not there
 }
@@ -36,6 +38,8 @@ func (m *Main) placeFlags(cmd *cobra.Command, p *place) {
 	f.StringVar(&p.server, "server", "", "URL of a running server (ABIDE_SERVER)")
 	f.StringVar(&p.token, "token", "", "token for the server; better in ABIDE_TOKEN, which other users do not see")
 	f.StringVar(&p.data, "data", "", "data directory, instead of a server (ABIDE_DATA)")
+	f.StringVar(&p.postgres, "postgres", "", "URL of the PostgreSQL database of a store, with --data for its keyring (ABIDE_POSTGRES)")
+	f.StringVar(&p.keysPostgres, "keys-postgres", "", "URL of another database for its wrapped keys (ABIDE_KEYS_POSTGRES)")
 	f.BoolVar(&p.json, "json", false, "print JSON")
 }
 
@@ -43,6 +47,9 @@ func (m *Main) placeFlags(cmd *cobra.Command, p *place) {
 // directory is served in process, so that both ways run the same code.
 func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), error) {
 	server, data := p.server, p.data
+	if p.postgres != "" && data == "" {
+		return nil, nil, usage("--postgres needs --data too, for the keyring that opens what the database holds")
+	}
 	if server != "" && data != "" {
 		return nil, nil, usage("--server and --data are two places; name one")
 	}
@@ -50,7 +57,8 @@ func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), e
 		server, data = m.Env("ABIDE_SERVER"), m.Env("ABIDE_DATA")
 	}
 	if data != "" && p.server == "" {
-		return m.connectLocal(ctx, data, p.create)
+		f := storeFlags{data: data, postgres: p.postgres, keysPostgres: p.keysPostgres, create: p.create}
+		return m.connectLocal(ctx, m.named(f))
 	}
 	if server == "" {
 		return nil, nil, usage("neither a server nor a data directory is named; use --server URL or --data DIR")
@@ -66,9 +74,8 @@ func (m *Main) connect(ctx context.Context, p *place) (*client.Client, func(), e
 	return c, func() {}, nil
 }
 
-func (m *Main) connectLocal(ctx context.Context, dir string, create bool) (*client.Client, func(), error) {
-	f := storeFlags{data: dir, create: create}
-	if !create && !f.exists() {
+func (m *Main) connectLocal(ctx context.Context, f storeFlags) (*client.Client, func(), error) {
+	if !f.create && f.postgres == "" && !f.exists() {
 		return nil, nil, noStore()
 	}
 	st, err := m.open(ctx, f)
@@ -146,6 +153,18 @@ type storeFlags struct {
 	keyring      string
 	master       string
 	create       bool
+}
+
+// named completes the flags from the environment, where other users of the
+// machine do not see a password.
+func (m *Main) named(f storeFlags) storeFlags {
+	if f.postgres == "" {
+		f.postgres = m.Env("ABIDE_POSTGRES")
+	}
+	if f.keysPostgres == "" {
+		f.keysPostgres = m.Env("ABIDE_KEYS_POSTGRES")
+	}
+	return f
 }
 
 func (f storeFlags) database() string { return filepath.Join(f.data, "abide.db") }

@@ -53,8 +53,8 @@ people and tokens to try things with, and serves a guided start page at /.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.store.data, "data", "", "data directory (ABIDE_DATA)")
-	fl.StringVar(&f.store.postgres, "postgres", "", "URL of a PostgreSQL database; the data directory then holds the keyring only")
-	fl.StringVar(&f.store.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys")
+	fl.StringVar(&f.store.postgres, "postgres", "", "URL of a PostgreSQL database; the data directory then holds the keyring only (ABIDE_POSTGRES)")
+	fl.StringVar(&f.store.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys (ABIDE_KEYS_POSTGRES)")
 	ledgerFlag(fl, &f.store)
 	fl.StringVar(&f.store.keyring, "keyring", "", "file of the keyring, or `database`: encrypted, beside the wrapped keys (ABIDE_KEYRING)")
 	fl.StringVar(&f.store.master, "master", "", "key that encrypts the keyring: aws-kms://…, gcp-kms://…, hcvault://… or file:PATH (ABIDE_MASTER)")
@@ -86,6 +86,9 @@ func (f *serveFlags) check() error {
 }
 
 func (m *Main) serve(ctx context.Context, f serveFlags) error {
+	if !f.demo {
+		f.store = m.named(f.store)
+	}
 	if err := f.check(); err != nil {
 		return err
 	}

@@ -48,15 +48,28 @@ func (l *lockedBuffer) Bytes() []byte {
 func startServer(t *testing.T, args ...string) *testServer {
 	t.Helper()
 	s := &testServer{t: t, Dir: t.TempDir(), output: &lockedBuffer{}}
-	s.run("policy", "publish", "../../examples/shop/policy", "--data", s.Dir)
+	s.found("--data", s.Dir)
+	s.serve(args...)
+	return s
+}
+
+// found makes a store with the sample policy and an administrator's token.
+func (s *testServer) found(where ...string) {
+	s.t.Helper()
+	s.run(append([]string{"policy", "publish", "../../examples/shop/policy"}, where...)...)
 	var token struct{ Token string }
-	out := s.run("token", "create", "root", "--admin", "--data", s.Dir, "--json",
-		"--purpose", "provide,marketing,aftersales,newsletter,recommendations")
+	out := s.run(append([]string{"token", "create", "root", "--admin", "--json",
+		"--purpose", "provide,marketing,aftersales,newsletter,recommendations"}, where...)...)
 	if err := json.Unmarshal(out, &token); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	s.Admin = token.Token
+}
 
+// serve serves the data directory until the test ends.
+func (s *testServer) serve(args ...string) {
+	t := s.t
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	reader, writer := io.Pipe()
 	done := make(chan int, 1)
@@ -88,7 +101,6 @@ func startServer(t *testing.T, args ...string) *testServer {
 		})
 	}
 	t.Cleanup(s.stop)
-	return s
 }
 
 // run executes one command and returns what it printed.
