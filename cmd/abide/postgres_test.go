@@ -165,7 +165,7 @@ func twoNodes(t *testing.T, c *cluster, a *testServer) {
 		t.Fatal(err)
 	}
 	b.writeFile(filepath.Join(b.Dir, "keys"), "keyring.json", string(keyring))
-	b.serve(c.run()...)
+	b.serve(append(c.run(), "--restore-ledger", filepath.Join(a.Dir, "ledger"))...)
 	want := func(what string, got answered, status int, words ...string) {
 		t.Helper()
 		if got.Status != status {
