@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/abide-privacy/abide/internal/storage"
 	lib "modernc.org/sqlite/lib"
@@ -424,7 +425,8 @@ func (w *writer) truncate(first *op) {
 // checkpoint empties the log into the database and truncates it, and then
 // zeroes the slack of the pages that were written.
 func (w *writer) checkpoint() error {
-	for range maxRounds {
+	began := time.Now()
+	for n := 0; n < maxRounds || time.Since(began) < contention; n++ {
 		if w.c == nil {
 			if err := w.reopen(); err != nil {
 				return errors.Join(storage.ErrUnavailable, err)
@@ -435,6 +437,11 @@ func (w *writer) checkpoint() error {
 		switch {
 		case err != nil:
 			return mapped(err)
+		case busy != 0 && time.Since(began) < contention:
+			// Another opener of the file checkpoints it just now, for which
+			// SQLite does not wait by itself.
+			time.Sleep(contention / 100)
+			continue
 		case busy != 0:
 			return errors.Join(storage.ErrUnavailable, errReaders)
 		}
@@ -463,6 +470,10 @@ func (w *writer) zeroSlack() (done bool, err error) {
 	}
 	return err == nil, err
 }
+
+// contention is how long a scrub tries again while another opener of the file
+// checkpoints it.
+const contention = 2 * time.Second
 
 var (
 	errReaders = errors.New("sqlite: a reader kept its snapshot throughout the scrub")
