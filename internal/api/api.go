@@ -89,6 +89,7 @@ func New(o Options) http.Handler {
 	s.api = humago.New(mux, config())
 	s.subjects()
 	s.data()
+	s.uploads(mux)
 	s.consents()
 	s.decisions()
 	s.policies()
@@ -137,12 +138,10 @@ func config() huma.Config {
 // Version is the version of the API and of this build.
 const Version = "0.1.0"
 
-// bounded gives every request the body limit and the deadline.
-func (s *server) bounded(next http.Handler) http.Handler {
+// bounded gives every request the body limit and the deadline, but for those
+// that stream, which have their own.
+func (s *server) bounded(next *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
-		ctx, cancel := context.WithTimeout(r.Context(), s.limits.Timeout)
-		defer cancel()
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
@@ -150,6 +149,13 @@ func (s *server) bounded(next http.Handler) http.Handler {
 		if id := r.Header.Get("X-Request-ID"); validRequestID(id) {
 			h.Set("X-Request-ID", id)
 		}
+		if _, route := next.Handler(r); streams[route] {
+			next.ServeHTTP(w, r)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
+		ctx, cancel := context.WithTimeout(r.Context(), s.limits.Timeout)
+		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

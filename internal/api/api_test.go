@@ -15,6 +15,7 @@ import (
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/examples"
 	"github.com/abide-privacy/abide/internal/api"
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
@@ -29,6 +30,7 @@ type world struct {
 	engine *engine.Engine
 	tokens map[string]string // role to token
 	clock  *clock
+	dir    string
 }
 
 type clock struct {
@@ -51,7 +53,7 @@ func (c *clock) advance(d time.Duration) {
 func newWorld(t testing.TB, limits api.Limits) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{t: t, clock: &clock{at: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}, tokens: map[string]string{}}
+	w := &world{t: t, dir: dir, clock: &clock{at: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}, tokens: map[string]string{}}
 	ring, err := keys.Create(filepath.Join(dir, "keyring.json"))
 	check(t, err)
 	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "abide.db"), sqlite.Options{})
@@ -62,7 +64,9 @@ func newWorld(t testing.TB, limits api.Limits) *world {
 	t.Cleanup(func() { _ = keyStore.Close() })
 	profiles, err := laws.Load()
 	check(t, err)
-	w.engine, err = engine.Open(t.Context(), engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: w.clock.now})
+	blobs, err := blob.OpenDir(filepath.Join(dir, "uploads"))
+	check(t, err)
+	w.engine, err = engine.Open(t.Context(), engine.Options{Blobs: blobs, Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: w.clock.now})
 	check(t, err)
 	t.Cleanup(func() { _ = w.engine.Close(t.Context()) })
 

@@ -61,7 +61,7 @@ func (s *server) authenticate(l *limiter, next http.Handler) http.Handler {
 			writeProblem(w, rateLimited())
 			return
 		}
-		ctx := WithCaller(r.Context(), engine.Call{Actor: actor, Token: name})
+		ctx := WithCaller(r.Context(), engine.Call{Actor: actor, Token: name, Credential: engine.Credential(strings.TrimSpace(secret))})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -90,7 +90,7 @@ func (s *server) data() {
 			if err != nil {
 				return nil, err
 			}
-			return &body[readOutput]{Body: readOutput{Data: got.Data, Decision: got.Decision, Record: got.Receipt}}, nil
+			return &body[readOutput]{Body: readOutput{Data: s.linked(got.Data), Decision: got.Decision, Record: got.Receipt}}, nil
 		})
 
 	type found struct {

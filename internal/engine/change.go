@@ -36,6 +36,7 @@ type change struct {
 	refused *refusal
 	claims  []storage.Lookup // taken before the commit, confirmed after it
 	stale   []storage.Lookup // dropped after it
+	doomed  []string         // names of blobs that no item holds after it
 	// answerLife is how long the answer is remembered; zero: idempotencyLife.
 	answerLife time.Duration
 	answer     []byte               // to remember
@@ -143,12 +144,18 @@ func attempt[T any](ctx context.Context, e *Engine, c Call, id abide.SubjectID, 
 	return answer, nil
 }
 
-// land claims the change's look-ups, commits it, and settles the look-ups.
-// What survives a crash between these steps is harmless: a claim expires, an
-// unconfirmed one is confirmed by its finder, a stale one is found not to be
-// borne by its subject.
+// land marks the blobs that the change gives up, claims its look-ups, commits
+// it, and settles both. What survives a crash between these steps is harmless:
+// a marked blob is found to be held or not, a claim expires, an unconfirmed one
+// is confirmed by its finder, a stale one is found not to be borne by its
+// subject.
 func (ch *change) land(ctx context.Context) error {
 	e := ch.engine
+	for _, name := range ch.doomed {
+		if err := e.mark(ctx, name); err != nil {
+			return err
+		}
+	}
 	if len(ch.claims) > 0 {
 		if err := e.claim(ctx, ch.claims, ch.now); err != nil {
 			return err
@@ -170,6 +177,9 @@ func (ch *change) land(ctx context.Context) error {
 		if err := e.store.Drop(after, ch.stale); err != nil {
 			e.log.Warn("stale look-up not dropped yet", "subject", ch.id.String(), "error", err.Error())
 		}
+	}
+	for _, name := range ch.doomed {
+		e.discard(after, name)
 	}
 	return nil
 }

@@ -295,12 +295,9 @@ func (b *collecting) value(cat *policy.Category, raw json.RawMessage, sources []
 	if err != nil {
 		return err
 	}
-	obtained := b.now
-	if !b.req.Obtained.IsZero() {
-		if b.req.Obtained.After(b.now) {
-			return invalid("in_the_future", "the data was obtained in the future", "send the time at which it was obtained", "obtained")
-		}
-		obtained = b.req.Obtained.UTC().Truncate(time.Microsecond)
+	obtained, err := b.obtained()
+	if err != nil {
+		return err
 	}
 	coarse, obtained, err := vault.Coarsen(cat.Coarsen, cat.Format, canonical, obtained)
 	if err != nil {
@@ -311,8 +308,24 @@ func (b *collecting) value(cat *policy.Category, raw json.RawMessage, sources []
 	}
 	rec := &vault.Record{Value: canonical, Source: b.req.Source, Obtained: obtained, Service: b.req.Service, Ref: b.req.Ref, Other: b.other(cat)}
 	derive(rec, sources)
+	return b.keep(cat, rec, normal)
+}
+
+// obtained is when the data was obtained: now, unless the request says when.
+func (b *collecting) obtained() (time.Time, error) {
+	if b.req.Obtained.IsZero() {
+		return b.now, nil
+	}
+	if b.req.Obtained.After(b.now) {
+		return time.Time{}, invalid("in_the_future", "the data was obtained in the future", "send the time at which it was obtained", "obtained")
+	}
+	return b.req.Obtained.UTC().Truncate(time.Microsecond), nil
+}
+
+// keep seals a record as an item and adds it. normal is what it is found by.
+func (b *collecting) keep(cat *policy.Category, rec *vault.Record, normal []byte) error {
 	it := storage.Item{Category: cat.Name, Compartment: storage.Live}
-	if _, _, law := b.policy().LawGround(cat.Name, policy.ItemFact{Category: cat.Name, Obtained: obtained, Ref: b.req.Ref}, &b.facts); law && !rec.Derived {
+	if _, _, law := b.policy().LawGround(cat.Name, policy.ItemFact{Category: cat.Name, Obtained: rec.Obtained, Ref: rec.Ref}, &b.facts); law && !rec.Derived {
 		it.Compartment = storage.Law
 	}
 	if err := b.index(cat, &it, normal); err != nil {

@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/vault"
@@ -49,6 +50,8 @@ type Options struct {
 	// Ledger, if set, records what a restore must bring back, and is replayed
 	// before the engine serves.
 	Ledger RestoreLedger
+	// Blobs keeps the bytes of uploads; nil: uploads are refused.
+	Blobs blob.Store
 }
 
 // Engine is the use cases over one store. Its methods are safe for concurrent
@@ -62,6 +65,7 @@ type Engine struct {
 	log     *slog.Logger
 	node    string
 	restore RestoreLedger
+	blobs   blob.Store
 	metrics *metrics
 
 	generation atomic.Uint64 // counts restores of the store
@@ -98,7 +102,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		store: o.Store, keys: o.Keys, vault: vault.New(o.Keyring), laws: o.Laws,
-		clock: o.Clock, log: o.Log, restore: o.Ledger,
+		clock: o.Clock, log: o.Log, restore: o.Ledger, blobs: o.Blobs,
 		node: nodeName(o.Node), metrics: newMetrics(o.Metrics),
 		erasures: make(chan struct{}, 1),
 	}
@@ -117,7 +121,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	e.workers.Add(2)
+	e.workers.Add(3)
+	go func() { defer e.workers.Done(); e.collector(run) }()
 	go func() { defer e.workers.Done(); e.eraser(run) }()
 	go func() { defer e.workers.Done(); e.flusher(run) }()
 	e.wakeEraser()

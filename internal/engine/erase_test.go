@@ -71,11 +71,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func (w *world) purged(id abide.SubjectID) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	eventually(w.t, "the erasure's job ends", func() bool {
-		l, err := w.store.Load(ctx, id, storage.Want{Erasure: true})
-		must(w.t, err)
-		return l.Erasure != nil && l.Erasure.Step == storage.ErasureDone
-	})
+	w.jobEnded(id)
 	l, err := w.store.Load(ctx, id, storage.Want{AllItems: true})
 	must(w.t, err)
 	if len(l.Items) != 0 || l.Subject.Sealed != nil || l.Subject.Law != nil {
@@ -87,6 +83,16 @@ func (w *world) purged(id abide.SubjectID) {
 	if ev, err := w.store.ConsentEvents(ctx, id, 0, 10); err != nil || len(ev) != 0 {
 		w.t.Fatalf("ledger rows left: %d, %v", len(ev), err)
 	}
+}
+
+// jobEnded waits until the erasure's job ended.
+func (w *world) jobEnded(id abide.SubjectID) {
+	w.t.Helper()
+	eventually(w.t, "the erasure's job ends", func() bool {
+		l, err := w.store.Load(w.t.Context(), id, storage.Want{Erasure: true})
+		must(w.t, err)
+		return l.Erasure != nil && l.Erasure.Step == storage.ErasureDone
+	})
 }
 
 func TestErase(t *testing.T) {

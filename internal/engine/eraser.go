@@ -122,6 +122,9 @@ func (e *Engine) purge(ctx context.Context, j storage.ErasureJob) error {
 	} else if err := e.purgeItems(ctx, j.Subject, erased(true)); err != nil {
 		return err
 	}
+	if err := e.purgeBlobs(ctx, j.Subject); err != nil {
+		return err
+	}
 	e.metrics.erasure("purged")
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/storage"
 )
 
@@ -38,6 +39,12 @@ func storageError(err error) error {
 	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, storage.ErrClosed):
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "storage_unavailable", Err: err,
 			Message: "the store does not answer; nothing was stored", Hint: "try again"}
+	case errors.Is(err, blob.ErrFull):
+		return &abide.Error{Code: abide.CodeUnavailable, Detail: "disk_full", Err: err,
+			Message: "there is no room for the file; nothing was stored", Hint: "make room, then try again"}
+	case errors.Is(err, blob.ErrUnavailable), errors.Is(err, blob.ErrNotFound):
+		return &abide.Error{Code: abide.CodeUnavailable, Detail: "uploads_unavailable", Err: err,
+			Message: "the store of uploads does not answer", Hint: "try again"}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "timed_out", Err: err,
 			Message: "the request ended before it was carried out", Hint: "try again"}

@@ -2,10 +2,13 @@ package engine_test
 
 import (
 	"context"
+	"io"
+	"strings"
 	"sync"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/restore"
 	"github.com/abide-privacy/abide/internal/storage"
 )
@@ -185,4 +188,33 @@ func (l *faultyLedger) Append(ctx context.Context, records []restore.Record) (t 
 		return err
 	})
 	return t, err
+}
+
+type faultyBlobs struct {
+	blob.Store
+	f *faults
+}
+
+func (b *faultyBlobs) Put(ctx context.Context, name string, r io.Reader) error {
+	op := "put blob"
+	if strings.HasPrefix(name, "p/") {
+		op = "put marker"
+	}
+	return b.f.run(op, func() error { return b.Store.Put(ctx, name, r) })
+}
+
+func (b *faultyBlobs) Delete(ctx context.Context, name string) error {
+	op := "delete blob"
+	if strings.HasPrefix(name, "p/") {
+		op = "delete marker"
+	}
+	return b.f.run(op, func() error { return b.Store.Delete(ctx, name) })
+}
+
+func (b *faultyBlobs) Range(ctx context.Context, name string, off, n int64) (r io.ReadCloser, err error) {
+	err = b.f.run("range", func() error {
+		r, err = b.Store.Range(ctx, name, off, n)
+		return err
+	})
+	return r, err
 }

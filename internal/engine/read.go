@@ -33,7 +33,7 @@ func (e *Engine) ReadData(ctx context.Context, c Call, r Read) (*ReadResult, err
 	}
 	slices.Sort(r.Categories)
 	r.Categories = slices.Compact(r.Categories)
-	s, err := e.loadWith(ctx, r.Subject, func(p *policy.Policy) storage.Want { return wantRead(p, r.Categories) })
+	s, err := e.loadWith(ctx, r.Subject, wantsRead(r.Categories))
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +55,10 @@ func (e *Engine) loadWith(ctx context.Context, id abide.SubjectID, want wants) (
 		}
 		s.close()
 	}
+}
+
+func wantsRead(cats []abide.Category) wants {
+	return func(p *policy.Policy) storage.Want { return wantRead(p, cats) }
 }
 
 // wantRead loads the categories asked for, and those that they derive from.
@@ -81,33 +85,49 @@ func (e *Engine) read(ctx context.Context, c Call, s *subject, r Read) (*ReadRes
 	if r.Approval != "" {
 		part.Ref = "approval " + r.Approval
 	}
-	req := &policy.Request{Actor: c.Actor, Purpose: r.Purpose, Act: r.Act, Categories: r.Categories, Recipient: r.Recipient,
-		Topic: r.Topic, Channel: r.Channel, Reason: r.Reason, Approvals: agreed, At: s.now}
+	req := requestOf(c, &r, agreed, s.now)
+	if !r.item.IsZero() {
+		part.Note = noteDownload
+	}
+	held, d, err := e.judge(ctx, c, s, req, r.item)
+	if err != nil {
+		return nil, err
+	}
+	if !d.Allowed() {
+		return nil, e.refuse(ctx, c, s, s.id, req, part, d)
+	}
+	out, err := e.release(ctx, c, s, req, held, part, d)
+	if err != nil || !r.item.IsZero() {
+		return out, err
+	}
+	return out, e.link(c, &r, out, held)
+}
+
+// judge decides about a request, and opens the items that it may release: all
+// of the categories asked for, or the one item.
+func (e *Engine) judge(ctx context.Context, c Call, s *subject, req *policy.Request, only abide.SubjectID) ([]opened, abide.Decision, error) {
 	if s.force == nil {
-		return nil, e.refuse(ctx, c, s, s.id, req, part, unavailableDecision())
+		return nil, unavailableDecision(), nil
 	}
-	facts, err := e.judgedBy(s, r.Purpose)
+	facts, err := e.judgedBy(s, req.Purpose)
 	if err != nil {
-		return nil, err
+		return nil, abide.Decision{}, err
 	}
-	reg, err := e.registerFor(ctx, c.Actor, r.Recipient)
+	reg, err := e.registerFor(ctx, c.Actor, req.Recipient)
 	if err != nil {
-		return nil, err
+		return nil, abide.Decision{}, err
 	}
 	d := s.policy().Decide(facts, reg, req)
 	var held []opened
 	if d.Allowed() {
-		if held, err = e.judgeItems(s, facts, reg, req, &d); err != nil {
-			return nil, err
+		if held, err = e.judgeItems(s, facts, reg, req, only, &d); err != nil {
+			return nil, d, err
 		}
 	}
-	if !d.Allowed() {
-		if facts != &s.facts { // law retains nothing that this is about
-			d = s.policy().Decide(&s.facts, reg, req)
-		}
-		return nil, e.refuse(ctx, c, s, s.id, req, part, d)
+	if !d.Allowed() && facts != &s.facts { // law retains nothing that this is about
+		d = s.policy().Decide(&s.facts, reg, req)
 	}
-	return e.release(ctx, c, s, req, held, part, d)
+	return held, d, nil
 }
 
 // judgedBy returns the facts to decide by. Of an erased person, what law
@@ -139,8 +159,8 @@ func unavailableDecision() abide.Decision {
 // judgeItems opens the items of a request that is permitted as such, and
 // returns those that may be released. One past its deadline for this purpose
 // is left out; only if nothing else is held does the decision become a refusal
-// that says so. An item derived from what may not be used refuses the request.
-func (e *Engine) judgeItems(s *subject, facts *policy.Facts, reg *policy.Register, req *policy.Request, d *abide.Decision) ([]opened, error) {
+// that says so. only, if set, is the one item that is asked for. An item derived from what may not be used refuses the request.
+func (e *Engine) judgeItems(s *subject, facts *policy.Facts, reg *policy.Register, req *policy.Request, only abide.SubjectID, d *abide.Decision) ([]opened, error) {
 	var held []opened
 	var expired *abide.Decision
 	for _, c := range req.Categories {
@@ -149,6 +169,9 @@ func (e *Engine) judgeItems(s *subject, facts *policy.Facts, reg *policy.Registe
 			return nil, err
 		}
 		for _, o := range items {
+			if !only.IsZero() && o.item.ID != only {
+				continue
+			}
 			q := *req
 			q.Categories, q.Items = []abide.Category{c}, []policy.ItemFact{o.fact()}
 			one := s.policy().Decide(facts, reg, &q)
@@ -204,7 +227,7 @@ func (e *Engine) judgeSources(s *subject, facts *policy.Facts, o opened, d *abid
 
 // release records the look and then hands out the values.
 func (e *Engine) release(ctx context.Context, c Call, s *subject, req *policy.Request, held []opened, part audit.Part, d abide.Decision) (*ReadResult, error) {
-	out := &ReadResult{Data: map[abide.Category][]Value{}, Decision: d}
+	out := &ReadResult{Data: map[abide.Category][]Value{}, Decision: d, held: held}
 	for _, o := range held {
 		v, err := e.value(s, o, &d)
 		if err != nil {

@@ -80,15 +80,23 @@ func checkToken(n NewToken) error {
 // Authenticate finds who bears a token. It asks the store each time, so that a
 // revoked token is refused at once, on every node.
 func (e *Engine) Authenticate(ctx context.Context, bearer string) (abide.Actor, string, error) {
-	unknown := &abide.Error{Code: abide.CodeUnauthorized, Detail: "token_unknown",
-		Message: "this token is not known, or not any more", Hint: "an administrator makes one with `abide token create`"}
 	if !strings.HasPrefix(bearer, tokenPrefix) {
-		return abide.Actor{}, "", unknown
+		return abide.Actor{}, "", unknownToken()
 	}
+	return e.tokenBearer(ctx, Credential(bearer))
+}
+
+// Credential is what the store keeps of a token's secret.
+func Credential(bearer string) []byte {
 	hash := sha256.Sum256([]byte(bearer))
-	row, err := e.store.Token(ctx, hash[:])
+	return hash[:]
+}
+
+// tokenBearer finds who bears the token with the hash, now.
+func (e *Engine) tokenBearer(ctx context.Context, hash []byte) (abide.Actor, string, error) {
+	row, err := e.store.Token(ctx, hash)
 	if isNotFound(err) {
-		return abide.Actor{}, "", unknown
+		return abide.Actor{}, "", unknownToken()
 	}
 	if err != nil {
 		return abide.Actor{}, "", storageError(err)
@@ -101,6 +109,11 @@ func (e *Engine) Authenticate(ctx context.Context, bearer string) (abide.Actor, 
 			Message: "this token has expired", Hint: "an administrator makes a new one"}
 	}
 	return row.Actor, row.Name, nil
+}
+
+func unknownToken() error {
+	return &abide.Error{Code: abide.CodeUnauthorized, Detail: "token_unknown",
+		Message: "this token is not known, or not any more", Hint: "an administrator makes one with `abide token create`"}
 }
 
 // Tokens lists tokens without secrets.

@@ -15,6 +15,9 @@ type Call struct {
 	IdempotencyKey string
 	// Token names the credential, so that keys of different callers never meet.
 	Token string
+	// Credential is the hash of the token's secret (Credential), by which a
+	// link finds out whether the token still stands. Nil: known otherwise.
+	Credential []byte
 }
 
 // NewSubject asks for a data subject.
@@ -83,6 +86,8 @@ type Read struct {
 	Approvals  int    // vouched for by an administrator, instead
 	Topic      abide.Topic
 	Channel    abide.Channel
+
+	item abide.SubjectID // this one only: the file that a link is about
 }
 
 // ReadResult holds what was released. A category that is permitted but holds
@@ -91,6 +96,8 @@ type ReadResult struct {
 	Data     map[abide.Category][]Value
 	Decision abide.Decision
 	Receipt  LookReceipt
+
+	held []opened
 }
 
 // Value is one item released.
@@ -101,6 +108,41 @@ type Value struct {
 	Obtained time.Time       `json:"obtained"`
 	Due      time.Time       `json:"due,omitzero"`
 	Masked   bool            `json:"masked,omitempty"`
+	// Of an upload, Value is its File, and its bytes are got with Link until
+	// LinkExpires. The engine sets Token; the transport makes the link of it.
+	Link        string    `json:"link,omitempty"`
+	LinkExpires time.Time `json:"link_expires,omitzero"`
+	Token       string    `json:"-"`
+}
+
+// File describes an upload.
+type File struct {
+	Name      string `json:"name,omitempty"`
+	MediaType string `json:"media_type"`
+	Size      int64  `json:"size"`   // bytes
+	SHA256    string `json:"sha256"` // hex
+}
+
+// Upload hands in a file of a subject for a service.
+type Upload struct {
+	Subject   abide.SubjectID
+	Category  abide.Category
+	Service   abide.Service
+	Purpose   abide.Purpose // instead of a service
+	Source    string
+	Ref       string
+	Obtained  time.Time // zero: now
+	Name      string    // of the file, as the person named it; may be empty
+	MediaType string    // application/octet-stream unless said otherwise
+	Size      int64     // bytes; negative: not known beforehand
+	SHA256    []byte    // of the whole file; nil: not known beforehand
+}
+
+// Uploaded answers Upload.
+type Uploaded struct {
+	Item    ItemRef       `json:"item"`
+	File    File          `json:"file"`
+	Missing []MissingData `json:"missing"`
 }
 
 // LookReceipt says where the record of a look stands.

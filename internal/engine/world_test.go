@@ -15,6 +15,7 @@ import (
 	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/restore"
@@ -129,6 +130,7 @@ type world struct {
 	keys   storage.KeyStore
 	ledger *restore.Ledger
 	place  string // of the ledger
+	blobs  blob.Store
 	e      *engine.Engine
 }
 
@@ -198,11 +200,16 @@ func (w *world) tryStart() error {
 		w.place = w.t.TempDir()
 	}
 	var err error
+	if w.blobs == nil {
+		w.blobs, err = blob.OpenDir(w.t.TempDir())
+		must(w.t, err)
+	}
 	w.ledger, err = restore.Open(w.place, w.ring.Store(), w.ring)
 	must(w.t, err)
 	e, err := engine.Open(context.WithoutCancel(w.t.Context()), engine.Options{
 		Store: &faultyStore{Store: w.store, f: w.faults}, Keys: &faultyKeys{KeyStore: w.keys, f: w.faults},
-		Keyring: w.ring, Clock: w.clock.now, Node: "n1", Ledger: &faultyLedger{Ledger: w.ledger, f: w.faults}})
+		Keyring: w.ring, Clock: w.clock.now, Node: "n1", Ledger: &faultyLedger{Ledger: w.ledger, f: w.faults},
+		Blobs: &faultyBlobs{Store: w.blobs, f: w.faults}})
 	w.e = e
 	return err
 }
