@@ -85,6 +85,9 @@ type Value struct {
 	Obtained time.Time       `json:"obtained"`
 	Due      time.Time       `json:"due"`
 	Masked   bool            `json:"masked"`
+	// Of an upload, Value is a File, and Download gets its bytes by the link.
+	Link        string    `json:"link,omitempty"`
+	LinkExpires time.Time `json:"link_expires,omitzero"`
 }
 
 // Text returns the value if it is a JSON string, and "" otherwise.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -115,27 +114,39 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
-	w := &answer{header: http.Header{}}
-	t.handler.ServeHTTP(w, r)
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r}, nil
+	w := &answer{header: http.Header{}, begun: make(chan struct{})}
+	body, out := io.Pipe()
+	w.body = out
+	go func() {
+		var broken error = io.EOF
+		defer func() {
+			if recover() != nil { // a handler's way to break an answer off
+				broken = io.ErrUnexpectedEOF
+			}
+			w.WriteHeader(http.StatusOK)
+			_ = out.CloseWithError(broken)
+		}()
+		t.handler.ServeHTTP(w, r)
+	}()
+	<-w.begun
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.sent,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: body, ContentLength: -1, Request: r}, nil
 }
 
-// answer collects what a handler writes.
+// answer hands on what a handler writes, while it writes it.
 type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+	header, sent http.Header
+	status       int
+	begun        chan struct{} // closed once status and header are set
+	body         *io.PipeWriter
 }
 
 func (a *answer) Header() http.Header { return a.header }
 
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 {
-		a.status = status
+		a.status, a.sent = status, a.header.Clone()
+		close(a.begun)
 	}
 }
 
@@ -152,6 +163,7 @@ type storeFlags struct {
 	ledger       string
 	keyring      string
 	master       string
+	uploads      string // a directory, or s3://…; empty: in the data directory
 	create       bool
 }
 
@@ -248,11 +260,15 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 		return st, err
 	}
 	st.closes = append(st.closes, func(context.Context) { _ = ledger.Close() })
+	blobs, err := m.openUploads(ctx, f)
+	if err != nil {
+		return st, err
+	}
 	profiles, err := laws.Load()
 	if err != nil {
 		return st, err
 	}
-	st.engine, err = engine.Open(ctx, engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: m.Now, Ledger: ledger})
+	st.engine, err = engine.Open(ctx, engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: m.Now, Ledger: ledger, Blobs: blobs})
 	if err != nil {
 		return st, err
 	}

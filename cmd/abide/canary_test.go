@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,6 +44,11 @@ var planted = map[string]string{
 	"csv reference":   "zyxruff-7731-reference",
 	"lookup":          "zyxdunlin-7731@canary.example",
 	"unknown purpose": "zyxgannet7731purpose",
+	"file":            "zyxpetrel 7731 wrote this into a file",
+	"file name":       "zyxpuffin-7731",
+	"file ref":        "order-zyxauk-7731",
+	"bad file":        "zyxskua 7731 was sent where no file goes",
+	"link":            "zyxtern7731link",
 }
 
 // TestCanariesAreFoundNowhere plants values through every input and searches
@@ -86,6 +93,29 @@ func TestCanariesAreFoundNowhere(t *testing.T) {
 		}
 	}
 
+	named := []string{"Content-Type", "text/plain", "Content-Disposition", `attachment; filename="` + planted["file name"] + `.txt"`, "Abide-Ref", planted["file ref"]}
+	content := strings.Repeat(planted["file"]+"\n", 10_000)
+	if a := s.call("PUT", subject+"/uploads/person.files?service=cloud", content, named...); a.Status != http.StatusCreated {
+		t.Fatalf("status %d: %s", a.Status, a.Body)
+	}
+	look := s.call("POST", subject+"/data/read", map[string]any{"purpose": "provide", "act": "use", "categories": []string{"person.files"}})
+	var linked struct {
+		Data map[string][]struct{ Link string }
+	}
+	if err := json.Unmarshal(look.Body, &linked); err != nil || len(linked.Data["person.files"]) != 1 {
+		t.Fatalf("status %d: %s", look.Status, look.Body)
+	}
+	link := linked.Data["person.files"][0].Link
+	set.Add("token of a link", link[strings.LastIndexByte(link, '/')+1:])
+	if a := s.call("GET", link, nil); string(a.Body) != content {
+		t.Fatalf("status %d: %d bytes", a.Status, len(a.Body))
+	}
+	bad("PUT", subject+"/uploads/person.name?service=shop", planted["bad file"], named...)
+	bad("PUT", subject+"/uploads/person.files?service=cloud", planted["bad file"], append(named, "Content-Digest", "sha-256=:"+strings.Repeat("A", 43)+"=:")...)
+	bad("PUT", subject+"/uploads/"+planted["path"]+"?service="+planted["query"], planted["bad file"], named...)
+	bad("PUT", subject+"/uploads/person.files?service=cloud", planted["bad file"], "Content-Disposition", planted["file name"]+"; ;", "Content-Type", planted["header"])
+	bad("GET", "/v1/uploads/"+planted["link"], nil)
+
 	bad("PUT", subject+"/data", map[string]any{"service": "shop", "items": map[string]any{"person.email": planted["bad mail"]}})
 	bad("PUT", subject+"/data", map[string]any{"service": "shop", "items": map[string]any{"person.phone": planted["bad phone"]}})
 	bad("PUT", subject+"/data", map[string]any{"service": "shop", "items": map[string]any{planted["json key"]: "x"}})
@@ -124,6 +154,15 @@ func TestCanariesAreFoundNowhere(t *testing.T) {
 
 	// Everything the database holds of this person, as bytes, to look for later.
 	sealed := sealedBytes(t, s.Dir, id)
+	blobs := uploaded(t, s.Dir)
+	if len(blobs) != 1 {
+		t.Fatalf("%d files are stored for one upload", len(blobs))
+	}
+	raw, err := os.ReadFile(blobs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed["upload"] = raw[100:200]
 	if len(sealed) < 6 {
 		t.Fatalf("only %d sealed values of the person in the database: the test looks in the wrong place", len(sealed))
 	}
@@ -184,8 +223,27 @@ func TestCanariesAreFoundNowhere(t *testing.T) {
 		t.Errorf("60 s after the erasure: %s", f)
 	}
 	search("after the erasure")
+	if left := uploaded(t, s.Dir); len(left) > 0 {
+		t.Errorf("after the erasure %d files of uploads are left", len(left))
+	}
 	s.stop()
 	search("after the server stopped")
+}
+
+// uploaded lists the files of the store of uploads.
+func uploaded(t *testing.T, dir string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(filepath.Join(dir, "uploads"), func(path string, e os.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			out = append(out, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // searchBytes looks for exact bytes in every file of dir.

@@ -106,7 +106,7 @@ func (m *Main) subjectCommand() *cobra.Command {
 	var p place
 	cmd := &cobra.Command{Use: "subject", GroupID: "people", Short: "Create, find and show data subjects, hand in and read their data"}
 	m.placeFlags(cmd, &p)
-	cmd.AddCommand(m.subjectCreate(&p), m.subjectShow(&p), m.subjectFind(&p), m.subjectPut(&p), m.subjectRead(&p),
+	cmd.AddCommand(m.subjectCreate(&p), m.subjectShow(&p), m.subjectFind(&p), m.subjectPut(&p), m.subjectRead(&p), m.subjectUpload(&p), m.subjectDownload(&p),
 		m.subjectLogCommand(&p), m.subjectServices(&p), m.subjectEvent(&p))
 	return cmd
 }

@@ -58,6 +58,7 @@ people and tokens to try things with, and serves a guided start page at /.`,
 	ledgerFlag(fl, &f.store)
 	fl.StringVar(&f.store.keyring, "keyring", "", "file of the keyring, or `database`: encrypted, beside the wrapped keys (ABIDE_KEYRING)")
 	fl.StringVar(&f.store.master, "master", "", "key that encrypts the keyring: aws-kms://…, gcp-kms://…, hcvault://… or file:PATH (ABIDE_MASTER)")
+	fl.StringVar(&f.store.uploads, "uploads", "", "where uploads are kept: a directory, or s3://bucket/prefix?endpoint=https://host (ABIDE_UPLOADS); uploads in the data directory unless said otherwise")
 	fl.StringVar(&f.policy, "policy", "", "policy folder to publish at start")
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
 	fl.StringVar(&f.baseURL, "base-url", "", "how outsiders reach the server, such as https://privacy.shop.example")
@@ -73,7 +74,7 @@ people and tokens to try things with, and serves a guided start page at /.`,
 // a demo never writes its made-up people into a store that is kept.
 func (f *serveFlags) check() error {
 	switch {
-	case f.demo && (f.store.data != "" || f.store.postgres != "" || f.policy != ""):
+	case f.demo && (f.store.data != "" || f.store.uploads != "" || f.store.postgres != "" || f.policy != ""):
 		return usage("--demo brings its own temporary store and policy; leave out --data, --postgres and --policy")
 	case !f.demo && f.demoTokens != "":
 		return usage("--demo-tokens belongs to --demo; `abide token create` makes tokens for a store")
@@ -99,7 +100,7 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 			return dataDirectory(err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		f.store.data = dir
+		f.store.data, f.store.uploads = dir, filepath.Join(dir, "uploads")
 	}
 	if f.store.data == "" {
 		f.store.data = m.Env("ABIDE_DATA")

@@ -44,6 +44,7 @@ func (e *Engine) PutUpload(ctx context.Context, c Call, u Upload, body io.Reader
 	}
 	done, err := update(ctx, e, c, opCollect, u.Subject, p.req.want, p.Upload, func(ch *change) (landed, error) {
 		_, err := p.admit(ctx, ch)
+		ch.entries = nil // nothing happened yet: joining the service comes with the file
 		return landed{}, err
 	})
 	switch {

@@ -133,7 +133,7 @@ func (e *Engine) CollectUploads(ctx context.Context) (deleted int, err error) {
 	}
 	var failed error
 	err = e.blobs.List(ctx, markersOf, func(marker string, _ time.Time) error {
-		gone, err := e.settle(ctx, marker)
+		gone, err := e.settleMarker(ctx, marker)
 		if gone {
 			deleted++
 		}
@@ -144,8 +144,8 @@ func (e *Engine) CollectUploads(ctx context.Context) (deleted int, err error) {
 	return deleted, storageError(errors.Join(failed, err, e.blobs.Tidy(ctx, time.Now().Add(-collectAge))))
 }
 
-// settle finds out about one marked blob.
-func (e *Engine) settle(ctx context.Context, marker string) (deleted bool, err error) {
+// settleMarker finds out about one marked blob.
+func (e *Engine) settleMarker(ctx context.Context, marker string) (deleted bool, err error) {
 	at, err := e.markedAt(ctx, marker)
 	if errors.Is(err, blob.ErrNotFound) {
 		return false, nil // settled meanwhile

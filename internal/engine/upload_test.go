@@ -129,11 +129,16 @@ func uploads(t *testing.T, w *world) {
 	sum := sha256.Sum256(content)
 	u := file(id, "person.papers")
 	u.SHA256, u.Size = sum[:], int64(len(content))
-	first, err := w.e.PutUpload(t.Context(), app, u, iotest.OneByteReader(bytes.NewReader(content)))
+	first, err := w.e.PutUpload(t.Context(), once(app, "first"), u, iotest.OneByteReader(bytes.NewReader(content)))
 	must(t, err)
 	w.clock.add(time.Millisecond)
 	second := w.upload(id, "person.papers", []byte("two"))
 	w.upload(id, "person.papers", nil)
+	w.wantStored(t, 3, 0)
+	again, err := w.e.PutUpload(t.Context(), once(app, "first"), u, bytes.NewReader(content))
+	if err != nil || again.Item != first.Item || first.File.Size != 300_000 {
+		t.Errorf("sent again: %+v, %v, first %+v", again, err, first)
+	}
 	w.wantStored(t, 3, 0)
 
 	got, err := w.read(app, id, "provide", "person.papers")
