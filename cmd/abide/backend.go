@@ -118,7 +118,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, out := io.Pipe()
 	w.body = out
 	go func() {
-		var broken error = io.EOF
+		broken := io.EOF
 		defer func() {
 			if recover() != nil { // a handler's way to break an answer off
 				broken = io.ErrUnexpectedEOF

@@ -180,7 +180,7 @@ func TestDamagedDownload(t *testing.T) {
 	bad[3*65536] ^= 1
 	check(t, os.WriteFile(stored, bad, 0o600))
 	for _, headers := range [][]string{nil, {"Range", "bytes=0-250000"}} {
-		req, err := http.NewRequest("GET", w.url+link, nil)
+		req, err := http.NewRequest(http.MethodGet, w.url+link, nil)
 		check(t, err)
 		for i := 0; i+1 < len(headers); i += 2 {
 			req.Header.Set(headers[i], headers[i+1])
