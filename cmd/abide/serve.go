@@ -75,7 +75,7 @@ people and tokens to try things with, and serves a guided start page at /.`,
 func (f *serveFlags) check() error {
 	switch {
 	case f.demo && (f.store.data != "" || f.store.uploads != "" || f.store.postgres != "" || f.policy != ""):
-		return usage("--demo brings its own temporary store and policy; leave out --data, --postgres and --policy")
+		return usage("--demo brings its own temporary store and policy; leave out --data, --postgres, --uploads and --policy")
 	case !f.demo && f.demoTokens != "":
 		return usage("--demo-tokens belongs to --demo; `abide token create` makes tokens for a store")
 	case f.store.keysPostgres != "" && f.store.postgres == "":
