@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -478,5 +479,33 @@ func TestUploadWithoutRoom(t *testing.T) {
 			w.wantStored(t, 0, 0)
 		}
 		w.upload(id, "person.photo", []byte("x"))
+	})
+}
+
+// zeros is a file of nothing but zeros.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// A file of 64 MB goes in and out through a few segments of memory: what is
+// allocated in all, garbage included, is a fraction of its size.
+func TestUploadMemoryIsBounded(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		const size, limit = 64_000_000, 8 << 20
+		files := withFiles(t)
+		files["privacy.md"].Data = bytes.Replace(files["privacy.md"].Data, []byte("papers   = { words"), []byte("papers   = { max_size = megabytes(64), words"), 1)
+		w.publish(files)
+		id := w.person(engine.NewSubject{})
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		must2(w.e.PutUpload(t.Context(), app, file(id, "person.papers"), io.LimitReader(zeros{}, size)))(t)
+		d, err := w.e.OpenDownload(t.Context(), w.links(app, id, "provide", "person.papers")[0])
+		must(t, err)
+		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, d, make([]byte, 32<<10))
+		must(t, errors.Join(err, d.Close()))
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; n != size || got > limit {
+			t.Errorf("%d bytes read back; %d bytes allocated, want at most %d", n, got, limit)
+		}
 	})
 }
