@@ -52,7 +52,11 @@ func (e *Engine) certifyPending(ctx context.Context) error {
 	return nil
 }
 
+// finishIntent takes its turn with the request that may be at work on the same
+// erasure: two certificates of one erasure would otherwise reach the restore
+// ledger, and the one that lost might come back.
 func (e *Engine) finishIntent(ctx context.Context, id abide.SubjectID) error {
+	defer e.alone(id)()
 	system := Call{Actor: abide.Actor{Kind: abide.ActorSystem, Name: "abide"}}
 	for range changeTries {
 		cert, err := e.eraseStep(ctx, system, id)

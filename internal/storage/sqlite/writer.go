@@ -439,8 +439,12 @@ func (w *writer) checkpoint() error {
 			return mapped(err)
 		case busy != 0 && time.Since(began) < contention:
 			// Another opener of the file checkpoints it just now, for which
-			// SQLite does not wait by itself.
-			time.Sleep(contention / 100)
+			// SQLite does not wait by itself. Nothing tells when it is done.
+			select {
+			case <-w.quit:
+				return errors.Join(storage.ErrUnavailable, errReaders)
+			case <-time.After(contention / 100):
+			}
 			continue
 		case busy != 0:
 			return errors.Join(storage.ErrUnavailable, errReaders)
