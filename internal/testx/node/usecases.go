@@ -28,6 +28,7 @@ type UseCase struct {
 var Unkeyed = map[string]string{
 	"count":        "counts about nobody gather in memory, and a retry may count twice: a key would link a count to a request",
 	"ask-approval": "a request asked twice stands twice and opens nothing; approvals count for one request",
+	"resolve-gap":  "it ends a refusal, for whoever restored; ended twice it is ended",
 	"import":       "each row has a key of its own: the import's id and the row's number",
 }
 
