@@ -11,7 +11,6 @@ import (
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/storage/faultstore"
-	"github.com/abide-privacy/abide/internal/testx/whole"
 )
 
 // Crashed is what a crashing process says last: the step at which it died.
@@ -51,10 +50,13 @@ func (j Job) crash(ctx context.Context) error {
 		return err
 	}
 	var mu sync.Mutex
-	n := 0
+	n, finished := 0, false
 	f.Watch(func(step string, w faultstore.When) {
 		mu.Lock()
 		defer mu.Unlock()
+		if finished {
+			return
+		}
 		if w == faultstore.NotPersisted {
 			n++
 		}
@@ -72,6 +74,11 @@ func (j Job) crash(ctx context.Context) error {
 	if err := Settle(ctx, inner.Data); err != nil {
 		return err
 	}
+	// One of the two is said, never both: the last step may be seen in the store
+	// a moment before the process dies of it.
+	mu.Lock()
+	finished = true
+	mu.Unlock()
 	return say(Done{true})
 }
 
@@ -107,29 +114,4 @@ func Settle(ctx context.Context, s storage.Store) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// Scenario makes a deployment in which the use case was carried out without any
-// fault, and returns the summary of its store.
-func Scenario(ctx context.Context, d Deployment, c UseCase) (string, error) {
-	s, err := d.Open(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = Close(s) }()
-	e, err := Start(ctx, s, time.Now)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = e.Close(ctx) }()
-	if err := c.Prepare(ctx, e); err != nil {
-		return "", err
-	}
-	if err := Again(ctx, e, c); err != nil {
-		return "", err
-	}
-	if err := Settle(ctx, s.Data); err != nil {
-		return "", err
-	}
-	return whole.Summary(ctx, s)
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +25,11 @@ import (
 func TestMain(m *testing.M) {
 	node.Become()
 	inMemory()
-	os.Exit(pg.Main(m))
+	code := pg.Main(m)
+	if plainNode.exe != "" {
+		_ = os.RemoveAll(filepath.Dir(plainNode.exe)) // best effort: it is in a temporary directory
+	}
+	os.Exit(code)
 }
 
 // long reports whether this is `make proof`.
@@ -114,8 +120,7 @@ func TestCrashPoints(t *testing.T) {
 				if !inBrief(eng.name, c) {
 					continue
 				}
-				want, err := node.Scenario(t.Context(), eng.fresh(t), c)
-				must(t, err)
+				want := outcome(t, node.Job{Deployment: eng.fresh(t), Do: "fail", Case: c.Name}).Summary
 				for step, done := 1, false; !done; step++ {
 					for _, after := range []bool{false, true} {
 						// In make test, each step on one side only, in turns.
@@ -140,10 +145,37 @@ func inBrief(engine string, c node.UseCase) bool {
 	return long() || engine == "sqlite" || slices.Contains([]string{"create", "collect", "withdraw", "erase", "publish", "import"}, c.Name)
 }
 
+var plainNode struct {
+	once sync.Once
+	exe  string
+}
+
+// plain is a node that is built without the race detector, for tests that start
+// hundreds: those that look for races between nodes and clients run this very
+// binary.
+func plain(t *testing.T) string {
+	t.Helper()
+	plainNode.once.Do(func() {
+		dir, err := os.MkdirTemp("", "abide-node-")
+		must(t, err)
+		plainNode.exe = filepath.Join(dir, "run")
+		build(t, "", plainNode.exe)
+	})
+	return plainNode.exe
+}
+
+// build builds the program of a node with build tags.
+func build(t *testing.T, tags, exe string) {
+	t.Helper()
+	if out, err := exec.Command("go", "build", "-tags", tags, "-o", exe, "./run").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
 // crashAt reports whether the use case has that step.
 func crashAt(t *testing.T, d node.Deployment, c node.UseCase, step int, after bool, want string) bool {
 	t.Helper()
-	out, err := node.Job{Deployment: d, Do: "crash", Case: c.Name, Step: step, After: after}.Command("").Output()
+	out, err := node.Job{Deployment: d, Do: "crash", Case: c.Name, Step: step, After: after}.Command(plain(t)).Output()
 	var last struct {
 		Step, When string
 		Done       bool
@@ -154,26 +186,35 @@ func crashAt(t *testing.T, d node.Deployment, c node.UseCase, step int, after bo
 	if last.Done {
 		return false
 	}
-	s, err := d.Open(t.Context())
-	must(t, err)
-	defer node.Close(s)
-	halves(t, s)
-	e, err := node.Start(t.Context(), s, later)
-	must(t, err)
-	defer e.Close(t.Context())
-	err = node.Again(t.Context(), e, c)
-	if err != nil && abide.ErrorDetail(err) != c.Repeats {
-		t.Errorf("%s again: %v%s", c.Name, err, cause(err))
-	}
-	must(t, node.Settle(t.Context(), s.Data))
-	halves(t, s)
-	got, err := whole.Summary(t.Context(), s)
-	must(t, err)
-	if got != want {
-		t.Errorf("done twice, or by halves:\n%s\nwant\n%s", got, want)
-	}
-	if t.Failed() {
+	o := outcome(t, node.Job{Deployment: d, Do: "recover", Case: c.Name})
+	if !asIfNothingHappened(t, o, want) {
 		t.Fatalf("%s, killed at %q, %s", c.Name, strings.TrimSpace(last.Step), last.When)
 	}
 	return true
+}
+
+// outcome runs a job that says an outcome.
+func outcome(t *testing.T, j node.Job) (o node.Outcome) {
+	t.Helper()
+	out, err := j.Command(plain(t)).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &o)
+	}
+	if err != nil {
+		t.Fatalf("%s %s, step %d: %v: %s", j.Do, j.Case, j.Step, err, out)
+	}
+	return o
+}
+
+// asIfNothingHappened compares what a store holds after a fault, and the same
+// call again, with what it holds without.
+func asIfNothingHappened(t *testing.T, o node.Outcome, want string) bool {
+	t.Helper()
+	for _, w := range o.Wrong {
+		t.Error(w)
+	}
+	if o.Summary != want {
+		t.Errorf("done twice, or by halves:\n%s\nwant\n%s", o.Summary, want)
+	}
+	return !t.Failed()
 }

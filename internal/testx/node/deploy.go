@@ -95,12 +95,12 @@ func edition(n int) fs.FS {
 // Job is what a process of this package is to do.
 type Job struct {
 	Deployment
-	Do      string // load, crash or serve
+	Do      string // load, crash, recover, fail or serve
 	Clients int    // load
 	Writes  int    // load: acknowledged operations until it ends; 0 is no end
-	Case    string // crash: name of the use case
-	Step    int    // crash: number of the write, from 1
-	After   bool   // crash: when the write is durable, not before it
+	Case    string // crash, recover, fail: name of the use case
+	Step    int    // crash, fail: number of the write, from 1
+	After   bool   // crash, fail: when the write is durable, not before it
 }
 
 // jobVariable carries the Job to a re-executed test binary.
@@ -146,6 +146,10 @@ func do(raw string) error {
 		return j.load(ctx)
 	case "crash":
 		return j.crash(ctx)
+	case "recover":
+		return j.recover(ctx)
+	case "fail":
+		return j.fail(ctx)
 	case "serve":
 		return j.serve(ctx)
 	}

@@ -142,7 +142,7 @@ func TestKillsUnderLoad(t *testing.T) {
 // killed runs a node under load and kills it when it has acknowledged n calls.
 func killed(t *testing.T, d node.Deployment, n int) []node.Ack {
 	t.Helper()
-	cmd := node.Job{Deployment: d, Do: "load", Clients: 8}.Command("")
+	cmd := node.Job{Deployment: d, Do: "load", Clients: 8}.Command(plain(t))
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
@@ -200,7 +200,7 @@ func TestServerKillsUnderLoad(t *testing.T) {
 	defer server.Stop()
 	server.Exec(t, "CREATE DATABASE data")
 	d := node.Deployment{Dir: t.TempDir(), Data: server.URL("data"), Keys: server.URL("data")}
-	cmd := node.Job{Deployment: d, Do: "load", Clients: 8}.Command("")
+	cmd := node.Job{Deployment: d, Do: "load", Clients: 8}.Command(plain(t))
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())

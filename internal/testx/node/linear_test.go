@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -224,9 +223,7 @@ func TestClockJumps(t *testing.T) {
 // consents for 200 ms must be caught by both judgements.
 func TestLinearizableCatchesACache(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "run")
-	if out, err := exec.Command("go", "build", "-tags", "abide_cacheconsent", "-o", exe, "./run").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	build(t, "abide_cacheconsent", exe)
 	c := &consents{cluster: newCluster(t, 3, exe), log: history.New()}
 	v, late, _ := c.run(3*time.Second, false)
 	if len(v.Violations) == 0 || len(late) == 0 {

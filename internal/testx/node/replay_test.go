@@ -24,7 +24,7 @@ type traced struct {
 	trace     *replay.Trace
 }
 
-// record runs a node of the program exe (empty: this one) under strace.
+// record runs a node of the program exe under strace.
 func record(t *testing.T, exe string, writes int) traced {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
@@ -105,7 +105,7 @@ func integrity(t *testing.T, path string) []string {
 // writes dropped, all, some, or sector by sector, and wants everything that was
 // acknowledged in what is left, and nothing by halves.
 func TestReplaysOfTraces(t *testing.T) {
-	traces, replays, writes := 1, 6, 120
+	traces, replays, writes := 1, 4, 100
 	if long() {
 		traces, replays, writes = 5, 10, 400
 	}
@@ -113,7 +113,7 @@ func TestReplaysOfTraces(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	acks, done := 0, 0
 	for range traces {
-		r := record(t, "", writes)
+		r := record(t, plain(t), writes)
 		for i, cut := range r.trace.Cuts(replays, rnd) {
 			m := replay.Mode(i % 3)
 			wrong, n := r.replayed(t, cut, m, rnd)
@@ -134,9 +134,7 @@ func TestReplaysOfTraces(t *testing.T) {
 // syncing turned off, they must find what it loses.
 func TestReplaysFailWithoutSync(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "run")
-	if out, err := exec.Command("go", "build", "-tags", "abide_nosync", "-o", exe, "./run").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	build(t, "abide_nosync", exe)
 	r := record(t, exe, 60)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	caught, replays := 0, 0
