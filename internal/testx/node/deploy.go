@@ -22,6 +22,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage/postgres"
@@ -46,6 +47,9 @@ func (d Deployment) Open(ctx context.Context) (s whole.Store, err error) {
 	if err != nil {
 		return s, err
 	}
+	if s.Blobs, err = blob.OpenDir(filepath.Join(d.Dir, "uploads")); err != nil {
+		return s, err
+	}
 	if d.Data == "" {
 		if s.Data, err = sqlite.Open(ctx, filepath.Join(d.Dir, "data.db"), sqlite.Options{}); err == nil {
 			s.Keys, err = sqlite.OpenKeys(ctx, filepath.Join(d.Dir, "keys.db"))
@@ -67,7 +71,7 @@ func Close(s whole.Store) error { return errors.Join(s.Data.Close(), s.Keys.Clos
 // Start starts an engine over the stores and publishes the policy of this
 // package, unless one is in force.
 func Start(ctx context.Context, s whole.Store, clock func() time.Time) (*engine.Engine, error) {
-	e, err := engine.Open(ctx, engine.Options{Store: s.Data, Keys: s.Keys, Keyring: s.Ring, Clock: clock, Node: "node"})
+	e, err := engine.Open(ctx, engine.Options{Store: s.Data, Keys: s.Keys, Keyring: s.Ring, Blobs: s.Blobs, Clock: clock, Node: "node"})
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,7 @@ func (j Job) fail(ctx context.Context) error {
 		return err
 	}
 	o, f := &outcome{s: s}, faultstore.New()
-	faulty := whole.Store{Data: f.Store(s.Data), Keys: f.Keys(s.Keys), Ring: s.Ring}
+	faulty := whole.Store{Data: f.Store(s.Data), Keys: f.Keys(s.Keys), Ring: s.Ring, Blobs: s.Blobs}
 	var ahead atomic.Int64
 	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	e, err := Start(ctx, faulty, clock)

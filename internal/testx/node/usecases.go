@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -188,6 +189,12 @@ func aboutPeople() []UseCase {
 			},
 			Run: onAnn(func(ctx context.Context, e *engine.Engine, id abide.SubjectID, key string) error {
 				_, err := e.JoinService(ctx, app(key), id, "chat")
+				return err
+			})},
+		{Name: "upload", Operation: "put-upload", Prepare: populate,
+			Run: onAnn(func(ctx context.Context, e *engine.Engine, id abide.SubjectID, key string) error {
+				_, err := e.PutUpload(ctx, app(key), engine.Upload{Subject: id, Category: "person.papers", Service: "shop", Source: "checkout",
+					Name: "a.pdf", MediaType: "application/pdf", Size: -1}, strings.NewReader("a file"))
 				return err
 			})},
 		{Name: "erase", Operation: "erase-subject", Prepare: populate, Run: erases},

@@ -18,6 +18,7 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/consent"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -41,11 +42,13 @@ func (r *Report) String() string {
 		r.Subjects, r.Erased, r.Erasing, r.Orphans, r.Items, r.Entries, r.Events, r.Looks, len(r.Findings))
 }
 
-// Store is the two stores of one deployment and the keyring that opens them.
+// Store is the two stores of one deployment, the keyring that opens them, and
+// the files of uploads.
 type Store struct {
-	Data storage.Store
-	Keys storage.KeyStore
-	Ring *keys.Keyring
+	Data  storage.Store
+	Keys  storage.KeyStore
+	Ring  *keys.Keyring
+	Blobs blob.Store
 }
 
 const page = 500
