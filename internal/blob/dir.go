@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -20,6 +21,9 @@ type Dir struct {
 	// step, if set, is called before each durable effect of Put; tests end the
 	// write there.
 	step func(name string) error
+	// dirs keeps this process from removing an empty directory between the
+	// making of it and the first file in it. Other nodes are met by trying again.
+	dirs *sync.RWMutex
 }
 
 const (
@@ -38,13 +42,15 @@ func OpenDir(root string) (*Dir, error) {
 			return nil, mapped(err)
 		}
 	}
-	d := &Dir{root: root}
+	d := &Dir{root: root, dirs: new(sync.RWMutex)}
 	return d, syncDir(root)
 }
 
 // WithSteps returns a store on the same directory that asks step before each
 // durable effect of Put: "write", "sync", "rename", "sync directory".
-func (d *Dir) WithSteps(step func(name string) error) *Dir { return &Dir{root: d.root, step: step} }
+func (d *Dir) WithSteps(step func(name string) error) *Dir {
+	return &Dir{root: d.root, step: step, dirs: d.dirs}
+}
 
 func (d *Dir) before(step string) error {
 	if d.step == nil {
@@ -112,21 +118,21 @@ func fill(ctx context.Context, f *os.File, r io.Reader) error {
 	}
 }
 
-// land gives a synced file its name, durably. Another node may be removing the
-// directory because it became empty; then it is made again.
+// landTries is how often a blob is put in place while other nodes remove its
+// directory, which was empty just then.
+const landTries = 10
+
+// land gives a synced file its name, durably.
 func (d *Dir) land(temp, path string) error {
 	if err := d.before("rename"); err != nil {
 		return err
 	}
 	for try := 1; ; try++ {
-		if err := d.makeDirs(filepath.Dir(path)); err != nil {
-			return mapped(err)
-		}
-		err := os.Rename(temp, path)
+		err := d.place(temp, path)
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, fs.ErrNotExist) || try == 10 {
+		if !errors.Is(err, fs.ErrNotExist) || try == landTries {
 			return mapped(err)
 		}
 	}
@@ -134,28 +140,31 @@ func (d *Dir) land(temp, path string) error {
 		_ = os.Remove(path)
 		return err
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := d.syncAbove(path); err != nil {
 		_ = os.Remove(path)
 		return mapped(err)
 	}
 	return nil
 }
 
-// makeDirs makes the directories above a blob, each durable in its parent.
-func (d *Dir) makeDirs(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
+func (d *Dir) place(temp, path string) error {
+	d.dirs.RLock()
+	defer d.dirs.RUnlock()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
 	}
-	parent := filepath.Dir(dir)
-	if dir != d.root {
-		if err := d.makeDirs(parent); err != nil {
+	return os.Rename(temp, path)
+}
+
+// syncAbove makes the name of a file durable, and every directory above it:
+// one that was there already may be another node's, not synced yet.
+func (d *Dir) syncAbove(path string) error {
+	for dir := filepath.Dir(path); dir != d.root; dir = filepath.Dir(dir) {
+		if err := syncDir(dir); err != nil {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
+	return nil
 }
 
 // Size implements Store.
@@ -211,6 +220,8 @@ func (d *Dir) Delete(_ context.Context, name string) error {
 // removeEmpty removes a directory and those above it, up to the first that
 // holds something. One that stays is no harm.
 func (d *Dir) removeEmpty(dir string) {
+	d.dirs.Lock()
+	defer d.dirs.Unlock()
 	top := filepath.Join(d.root, blobsDir)
 	for dir != top && os.Remove(dir) == nil {
 		dir = filepath.Dir(dir)
