@@ -90,7 +90,9 @@ func badKeyring() error {
 		Hint:    "restore the keyring from its backup, or use a newer abide"}
 }
 
-// load takes over the keyring in raw.
+// load takes over the keyring in raw. Store and master are set once, when the
+// ring is opened: everything reads them without a lock, and a ring whose
+// keysets a master key encrypts must not become one without by being read anew.
 func (k *Keyring) load(ctx context.Context, raw []byte) error {
 	f, id, err := parse(raw)
 	if err != nil {
@@ -100,7 +102,10 @@ func (k *Keyring) load(ctx context.Context, raw []byte) error {
 		return &abide.Error{Code: abide.CodeInvalid, Detail: "other_keyring",
 			Message: "the keyring was replaced by that of another store", Hint: "restore the keyring of this store"}
 	}
-	k.store = id
+	opened := k.ring.Load() != nil
+	if !opened {
+		k.store = id
+	}
 	switch {
 	case f.Master != "" && k.master.AEAD == nil:
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "master_key_needed",
@@ -108,7 +113,11 @@ func (k *Keyring) load(ctx context.Context, raw []byte) error {
 	case f.Master != "" && k.master.URI != f.Master:
 		return &abide.Error{Code: abide.CodeInvalid, Detail: "other_master_key",
 			Message: "the keyring is encrypted by another key of a key service", Hint: "name its key with --master " + f.Master}
-	case f.Master == "":
+	case f.Master == "" && opened && k.master.AEAD != nil:
+		return &abide.Error{Code: abide.CodeInvalid, Detail: "master_key_dropped",
+			Message: "the keyring was replaced by one that no key service encrypts",
+			Hint:    "put the newest keyring back"}
+	case f.Master == "" && !opened:
 		k.master = Master{}
 	}
 	handles := make(map[string]*keyset.Handle, len(f.Keysets))

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -392,5 +393,67 @@ func BenchmarkUnwrap(b *testing.B) {
 		if _, err := ring.Unwrap(w); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A keyring of somebody's own, put in the place of one that a key service
+// encrypts, must not be taken over: what is sealed from then on would be theirs
+// to open, and the next rotation would write the keys in clear.
+func TestMasterKeyIsNotDropped(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "keyring.json")
+	ring, err := keys.CreateAt(ctx, keys.FilePlace(path), keys.Master{URI: "test-kms://one", AEAD: service(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kek := ring.PrimaryKEK()
+	own, ownPath := create(t)
+	forged, err := os.ReadFile(ownPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged = bytes.ReplaceAll(forged, []byte(own.Store().String()), []byte(ring.Store().String()))
+	if err := os.WriteFile(path, forged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Refresh(ctx); abide.ErrorDetail(err) != "master_key_dropped" {
+		t.Errorf("refresh: %v, want master_key_dropped", err)
+	}
+	if ring.PrimaryKEK() != kek {
+		t.Error("the forged keyring was taken over")
+	}
+}
+
+// Requests open keys while another process's rotation is taken over.
+func TestRefreshBesideUse(t *testing.T) {
+	ring, path := create(t)
+	w, _ := wrap(t, ring)
+	other := reopen(t, path)
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() {
+		for {
+			if _, err := ring.Unwrap(w); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	})
+	for range 5 {
+		if _, err := other.RotateKEK(t.Context(), time.Now()); err != nil {
+			t.Error(err)
+		}
+		if _, err := ring.Refresh(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	wg.Wait()
+	if ring.PrimaryKEK() != other.PrimaryKEK() {
+		t.Error("the rotation was not taken over")
 	}
 }
