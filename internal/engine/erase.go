@@ -41,27 +41,35 @@ func (e *Engine) Erase(ctx context.Context, c Call, id abide.SubjectID) (Certifi
 	if err := authorise(c, opErase, id); err != nil {
 		return Certificate{}, err
 	}
+	cert, err := e.eraseFully(ctx, c, id)
+	e.metrics.changed(opErase, outcome(err))
+	if err != nil {
+		return Certificate{}, err
+	}
+	e.wakeEraser()
+	return *cert, nil
+}
+
+// eraseFully takes the steps up to the certificate, one caller at a time on
+// this node. Another node may be at the same erasure; then one of the two
+// certificates is committed.
+func (e *Engine) eraseFully(ctx context.Context, c Call, id abide.SubjectID) (*Certificate, error) {
 	defer e.alone(id)()
+	lost := false
 	for range changeTries {
-		cert, err := e.eraseStep(ctx, c, id)
+		cert, err := e.eraseStep(ctx, c, id, lost)
 		if errors.Is(err, storage.ErrConflict) {
 			e.metrics.conflict()
+			lost = true
 			continue
 		}
 		if err != nil || cert != nil {
-			e.metrics.changed(opErase, outcome(err))
-		}
-		if err != nil {
-			return Certificate{}, err
-		}
-		if cert != nil {
-			e.wakeEraser()
-			return *cert, nil
+			return cert, err
 		}
 		// The intent is durable: whoever asked may leave, the erasure goes on.
 		ctx = context.WithoutCancel(ctx)
 	}
-	return Certificate{}, storageError(storage.ErrConflict)
+	return nil, storageError(storage.ErrConflict)
 }
 
 // Certificate returns the certificate of an erased person.
@@ -86,8 +94,10 @@ func (e *Engine) Certificate(ctx context.Context, c Call, id abide.SubjectID) (C
 }
 
 // eraseStep takes the step that comes next. It returns the certificate once
-// there is one, and neither certificate nor error if another step follows.
-func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID) (*Certificate, error) {
+// there is one, and neither certificate nor error if another step follows. Lost
+// says that another node came first: this one's record may stand behind the
+// other's in the restore ledger, so the certificate that holds is put last.
+func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID, lost bool) (*Certificate, error) {
 	s, err := e.load(ctx, id, storage.Want{AllItems: true, Erasure: true})
 	if err != nil {
 		return nil, err
@@ -99,7 +109,16 @@ func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID) (*Ce
 	case abide.StatusErasing:
 		return e.certify(ctx, s)
 	}
-	return e.openCertificate(s)
+	cert, err := e.openCertificate(s)
+	if err != nil || !lost {
+		return cert, err
+	}
+	ticket, err := e.appendErasure(ctx, s, cert)
+	if err != nil {
+		return nil, err
+	}
+	e.settle(ticket)
+	return cert, nil
 }
 
 // eraseIntent makes the intent durable, with the draft of the certificate: what
@@ -268,7 +287,7 @@ func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) 
 	ch := &change{subject: s, engine: e}
 	ch.Expect, ch.Row = s.row.Version, s.row
 	ch.Row.Status, ch.Row.Sealed = abide.StatusErased, nil
-	env := e.envelope(Call{Actor: abide.Actor{Kind: abide.ActorSystem, Name: "abide"}}, audit.Erased)
+	env := e.envelope(systemCall, audit.Erased)
 	env.Policy = cert.Policy
 	ch.entries = append(ch.entries, pendingEntry{envelope: env, system: true})
 	if ch.Erasure, err = e.erasureJob(s.id, stepCertified, s.erasure.Started, cert); err != nil {

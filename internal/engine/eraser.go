@@ -52,22 +52,9 @@ func (e *Engine) certifyPending(ctx context.Context) error {
 	return nil
 }
 
-// finishIntent takes its turn with the request that may be at work on the same
-// erasure: two certificates of one erasure would otherwise reach the restore
-// ledger, and the one that lost might come back.
 func (e *Engine) finishIntent(ctx context.Context, id abide.SubjectID) error {
-	defer e.alone(id)()
-	system := Call{Actor: abide.Actor{Kind: abide.ActorSystem, Name: "abide"}}
-	for range changeTries {
-		cert, err := e.eraseStep(ctx, system, id)
-		if errors.Is(err, storage.ErrConflict) {
-			continue
-		}
-		if err != nil || cert != nil {
-			return err
-		}
-	}
-	return storageError(storage.ErrConflict)
+	_, err := e.eraseFully(ctx, systemCall, id)
+	return err
 }
 
 // carryOn purges what was certified, scrubs the files once for all of a page,

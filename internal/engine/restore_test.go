@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -371,4 +372,31 @@ func TestRestoredGap(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Two nodes carry one erasure to its end at once. One of them is acknowledged;
+// its certificate must be the one that a restore brings back, though the other
+// node's record, by a clock a little ahead, comes after it in the ledger.
+func TestOneCertificateAcrossNodes(t *testing.T) {
+	onEveryDeployment(t, func(t *testing.T, w *world, backup func(t *testing.T) func(t *testing.T) stores) {
+		ctx := t.Context()
+		id := w.full()
+		copied := backup(t)
+		node, err := engine.Open(ctx, engine.Options{Store: w.store, Keys: w.keys, Keyring: w.ring, Clock: w.clock.now, Node: "n2", Ledger: w.ledger})
+		must(t, err)
+		defer node.Close(context.WithoutCancel(ctx))
+
+		var first engine.Certificate
+		w.faults.once("destroy", func() { // the other node has appended its record, and not committed
+			w.clock.add(-500 * time.Millisecond)
+			first = val(node.Erase(ctx, admin, id))(t)
+			w.clock.add(500 * time.Millisecond)
+		})
+		w.verify(val(w.e.Erase(ctx, admin, id))(t), first)
+		must(t, node.Close(context.WithoutCancel(ctx)))
+
+		w.restoreFrom(copied)
+		w.gone(id)
+		w.verify(val(w.e.Certificate(ctx, admin, id))(t), first)
+	})
 }

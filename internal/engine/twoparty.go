@@ -166,7 +166,7 @@ func (e *Engine) copyItems(ctx context.Context, n copyNote) error {
 			records[ItemRef{c, o.item.ID}] = o.record
 		}
 	}
-	system := Call{Actor: abide.Actor{Kind: abide.ActorSystem, Name: "abide"}}
+	system := systemCall
 	want := func(*policy.Policy) storage.Want { return storage.Want{Items: cats} }
 	_, err = update(ctx, e, system, opCollect, n.To, want, nil, func(ch *change) (struct{}, error) {
 		return struct{}{}, ch.copyFrom(n, records)
