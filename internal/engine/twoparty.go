@@ -166,9 +166,8 @@ func (e *Engine) copyItems(ctx context.Context, n copyNote) error {
 			records[ItemRef{c, o.item.ID}] = o.record
 		}
 	}
-	system := systemCall
 	want := func(*policy.Policy) storage.Want { return storage.Want{Items: cats} }
-	_, err = update(ctx, e, system, opCollect, n.To, want, nil, func(ch *change) (struct{}, error) {
+	_, err = update(ctx, e, systemCall, opCollect, n.To, want, nil, func(ch *change) (struct{}, error) {
 		return struct{}{}, ch.copyFrom(n, records)
 	})
 	if code := abide.ErrorCode(err); code == abide.CodeErased || code == abide.CodeNotFound {
