@@ -37,7 +37,7 @@ const (
 )
 
 func openPlainSQLite(ctx context.Context, path string) (*plainSQLite, error) {
-	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=page_size(8192)&_pragma=secure_delete(1)&_pragma=temp_store(MEMORY)"
+	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=secure_delete(1)&_pragma=temp_store(MEMORY)"
 	p := &plainSQLite{queue: make(chan plainWrite, 1024), stopped: make(chan struct{}), stmts: map[string]*sql.Stmt{}}
 	var err error
 	if p.db, err = sql.Open("sqlite", dsn+"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-65536)"); err != nil {

@@ -41,9 +41,8 @@ type Options struct {
 	hooks hooks
 }
 
-// pragmas of every connection. The page size holds for files yet to be made.
+// pragmas of every connection.
 var pragmas = []string{
-	"page_size(8192)",
 	"busy_timeout(10000)",
 	"foreign_keys(1)",
 	"secure_delete(1)",
@@ -62,12 +61,10 @@ var (
 	readerPragmas = []string{"query_only(1)", cachePages(readerCache)}
 )
 
-// The page caches of the connections, in pages. What SQLite asks for a page of
-// 8 KiB and its bookkeeping comes to lie in a slot of 16 KiB, of which 12 are
-// touched, so that all caches of a server (data and keys, each a writer and
-// four readers) occupy 96 MB when they are full, which a table whose keys are
-// random makes them. Larger ones gain little: a page that is not in a cache is
-// one copy away, in the operating system's.
+// The page caches of the connections, in pages of 4 KiB: 8 MB for a writer,
+// 2 MB for a reader. The driver's heap makes them occupy more than that, and a
+// table whose keys are random fills them. Larger ones gain little: a page that
+// is not in a cache is one copy away, in the operating system's.
 const (
 	writerCache = 2048
 	readerCache = 512

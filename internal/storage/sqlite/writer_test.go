@@ -247,7 +247,7 @@ func TestDiskFull(t *testing.T) {
 		changes = append(changes, change(n))
 	}
 	g.commits.Store(1)                 // let this pass the gate
-	if err := limit(500); err != nil { // of 8 KiB
+	if err := limit(500); err != nil { // pages
 		t.Fatal(err)
 	}
 	g.commits.Store(0)
