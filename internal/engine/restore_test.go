@@ -13,6 +13,7 @@ import (
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
 	"github.com/abide-privacy/abide/internal/engine"
+	"github.com/abide-privacy/abide/internal/restore"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/storage/postgres"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
@@ -398,5 +399,24 @@ func TestOneCertificateAcrossNodes(t *testing.T) {
 		w.restoreFrom(copied)
 		w.gone(id)
 		w.verify(val(w.e.Certificate(ctx, admin, id))(t), first)
+	})
+}
+
+// While another node has the restore ledger open, a start does not look through
+// everybody for keys that came back: the replay of each erasure destroys them.
+func TestRestoreBesideAnotherNode(t *testing.T) {
+	onEveryDeployment(t, func(t *testing.T, w *world, backup func(t *testing.T) func(t *testing.T) stores) {
+		ctx := t.Context()
+		id := w.full()
+		copied := backup(t)
+		cert := val(w.e.Erase(ctx, admin, id))(t)
+		other, err := restore.Open(w.place, w.ring.Store(), w.ring)
+		must(t, err)
+		defer other.Close()
+
+		w.restoreFrom(copied)
+		w.gone(id)
+		w.nothingOpens(id)
+		w.verify(val(w.e.Certificate(ctx, admin, id))(t), cert)
 	})
 }
