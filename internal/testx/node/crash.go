@@ -11,6 +11,7 @@ import (
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/storage/faultstore"
+	"github.com/abide-privacy/abide/internal/testx/whole"
 )
 
 // Crashed is what a crashing process says last: the step at which it died.
@@ -25,14 +26,20 @@ type Done struct{ Done bool }
 // caseKey is the idempotency key of a use case, in every process.
 const caseKey = "the one call"
 
+// begin finds the job's use case and opens its store.
+func (j Job) begin(ctx context.Context) (UseCase, whole.Store, error) {
+	c, err := Find(j.Case)
+	if err != nil {
+		return c, whole.Store{}, err
+	}
+	s, err := j.Open(ctx)
+	return c, s, err
+}
+
 // crash prepares a use case, carries it out, and kills its own process at one
 // of its writes. Work that the use case leaves to the background counts too.
 func (j Job) crash(ctx context.Context) error {
-	c, err := Find(j.Case)
-	if err != nil {
-		return err
-	}
-	s, err := j.Open(ctx)
+	c, s, err := j.begin(ctx)
 	if err != nil {
 		return err
 	}

@@ -63,11 +63,7 @@ func (o *outcome) end(ctx context.Context) error {
 // fail prepares a use case, makes one write of it fail, none if Step is 0, and
 // sends the call again with its key.
 func (j Job) fail(ctx context.Context) error {
-	c, err := Find(j.Case)
-	if err != nil {
-		return err
-	}
-	s, err := j.Open(ctx)
+	c, s, err := j.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,11 +117,7 @@ func (j Job) fail(ctx context.Context) error {
 // recover opens what a crashed process left, checks it, and sends the call
 // again.
 func (j Job) recover(ctx context.Context) error {
-	c, err := Find(j.Case)
-	if err != nil {
-		return err
-	}
-	s, err := j.Open(ctx)
+	c, s, err := j.begin(ctx)
 	if err != nil {
 		return err
 	}
