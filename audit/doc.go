@@ -24,4 +24,13 @@
 // can be guessed from a leaf, nor from one part about the other: each sealed
 // part carries its own randomness, the other part's hash, and its own JSON.
 // spec/log-entry.md gives the form and test vectors.
+//
+// # The log
+//
+// Log reads a published log (c2sp.org/tlog-tiles) from a URL or a directory
+// under keys that came another way. It believes nothing that is not proved:
+// Checkpoint verifies signatures, CheckConsistency that a log continues what it
+// was, Prove makes a proof of an entry that verifies offline, and Verify
+// rebuilds the whole tree and tells every tile, bundle and entry that was
+// changed. What is wrong is a Fault with a stable code and its place.
 package audit
