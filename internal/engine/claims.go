@@ -54,7 +54,7 @@ func (e *Engine) claim(ctx context.Context, all []storage.Lookup, now time.Time)
 
 // free makes way for a unique claim, or says that the value is taken.
 func (e *Engine) free(ctx context.Context, l storage.Lookup, now time.Time) error {
-	held, err := e.store.Find(ctx, l.Category, []storage.IndexValue{l.Index}, 4)
+	held, _, err := e.store.Find(ctx, l.Category, []storage.IndexValue{l.Index}, 4)
 	if err != nil {
 		return storageError(err)
 	}

@@ -178,7 +178,7 @@ func (cr *creation) attempt(ctx context.Context) (CreatedSubject, error) {
 // zero if there is none. A claim whose subject does not bear the value is no
 // answer: it dangles, or its subject is still being made.
 func (e *Engine) bearer(ctx context.Context, f finder) (abide.SubjectID, error) {
-	found, err := e.store.Find(ctx, f.category, f.values, 4)
+	found, _, err := e.store.Find(ctx, f.category, f.values, 4)
 	if err != nil {
 		return abide.SubjectID{}, storageError(err)
 	}

@@ -274,7 +274,7 @@ func (x *examination) index(it *storage.Item, r *vault.Record, name string) erro
 			x.note(AilIndex, name)
 		}
 	}
-	found, err := x.e.store.Find(x.ctx, it.Category, []storage.IndexValue{{Key: it.IndexKey, Value: it.Index}}, 2*maxFound)
+	found, _, err := x.e.store.Find(x.ctx, it.Category, []storage.IndexValue{{Key: it.IndexKey, Value: it.Index}}, 2*maxFound)
 	if err != nil {
 		return storageError(err)
 	}

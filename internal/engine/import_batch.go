@@ -171,7 +171,7 @@ func (b *importBatch) held(ctx context.Context, category abide.Category, values 
 		return held, nil
 	}
 	// One claimant of each value is enough, but the limit is on all together.
-	found, err := b.e.store.Find(ctx, category, values, 4*len(values))
+	found, _, err := b.e.store.Find(ctx, category, values, 4*len(values))
 	if err != nil {
 		return nil, storageError(err)
 	}

@@ -63,7 +63,7 @@ func (e *Engine) Lookup(ctx context.Context, c Call, r Lookup) ([]abide.SubjectI
 
 // find checks every claim against its subject and records who was found.
 func (e *Engine) find(ctx context.Context, c Call, category abide.Category, values []storage.IndexValue, req *policy.Request) ([]abide.SubjectID, error) {
-	found, err := e.store.Find(ctx, category, values, maxFound)
+	found, _, err := e.store.Find(ctx, category, values, maxFound)
 	if err != nil {
 		return nil, storageError(err)
 	}

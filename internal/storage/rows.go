@@ -168,6 +168,10 @@ type Change struct {
 	// Epoch, if not zero, is the policy epoch the change was decided under; a
 	// different one in force fails with ErrConflict.
 	Epoch uint64
+	// Index is the index keys that the index values of PutItems were made under.
+	// With others in force, a change that writes such values fails with
+	// ErrConflict.
+	Index IndexKeys
 
 	PutItems     []Item // inserted, or replaced by (category, id)
 	DropItems    []ItemKey
@@ -229,6 +233,7 @@ type Epoch struct {
 	N       uint64
 	Version string
 	Since   time.Time
+	Index   IndexKeys // in force; known even if no policy was published
 }
 
 // PolicyRow is a published policy.

@@ -48,6 +48,7 @@ var (
 type Store interface {
 	Subjects
 	Lookups
+	Indexes
 	Looks
 	Reference
 	// Ready reports nil if the store accepts durable writes now.
@@ -98,8 +99,10 @@ type Lookups interface {
 	Claim(ctx context.Context, claims []Lookup, now time.Time) error
 	// Confirm makes claims permanent after the item that bears them committed.
 	Confirm(ctx context.Context, claims []Lookup) error
-	// Find returns the subjects that claim any of the values, newest claim first.
-	Find(ctx context.Context, category abide.Category, values []IndexValue, limit int) ([]Lookup, error)
+	// Find returns the subjects that claim any of the values, newest claim first,
+	// and the index keys that were in force while it looked: values made under
+	// others may miss what is there.
+	Find(ctx context.Context, category abide.Category, values []IndexValue, limit int) ([]Lookup, IndexKeys, error)
 	// Drop removes look-ups. Absent rows are no error.
 	Drop(ctx context.Context, claims []Lookup) error
 }

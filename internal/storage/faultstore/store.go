@@ -132,8 +132,12 @@ func (w *store) Count(ctx context.Context) (map[string]int64, error) {
 	return read(w.f, "Count", func() (map[string]int64, error) { return w.s.Count(ctx) })
 }
 
-func (w *store) Find(ctx context.Context, c abide.Category, values []storage.IndexValue, limit int) ([]storage.Lookup, error) {
-	return read(w.f, "Find", func() ([]storage.Lookup, error) { return w.s.Find(ctx, c, values, limit) })
+func (w *store) Find(ctx context.Context, c abide.Category, values []storage.IndexValue, limit int) (found []storage.Lookup, now storage.IndexKeys, err error) {
+	found, err = read(w.f, "Find", func() (found []storage.Lookup, err error) {
+		found, now, err = w.s.Find(ctx, c, values, limit)
+		return found, err
+	})
+	return found, now, err
 }
 
 func (w *store) SpoolBatches(ctx context.Context, limit int) ([]storage.SpoolBatch, error) {

@@ -20,6 +20,12 @@ func (s *Store) Commit(ctx context.Context, c *storage.Change) error {
 		}
 		queueSubject(b, c)
 		queueItems(b, c)
+		if c.Indexes() {
+			// Behind the items: from the first of them on the transaction holds a
+			// lock on their table that SetIndex waits for, so either this statement
+			// sees the other keys or whoever set them sees the items.
+			b.refuse(`SELECT 1 / count(*) FROM policy_epoch WHERE id = 1 AND coalesce(index_keys, '') = $1`, string(c.Index))
+		}
 		queueConsents(b, c)
 		queueFacts(b, c)
 		for i := range c.Entries {

@@ -26,7 +26,7 @@ const (
 		FROM erasure_job WHERE subject_id = $1`
 	loadOrder = ` ORDER BY 1, 2, 4`
 
-	epochQuery = `SELECT n, version, since FROM policy_epoch WHERE id = 1`
+	epochQuery = `SELECT n, version, since, index_keys FROM policy_epoch WHERE id = 1`
 )
 
 // loaded is a row of any part.

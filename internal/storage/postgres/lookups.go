@@ -80,11 +80,9 @@ func (s *Store) eachLookup(ctx context.Context, claims []storage.Lookup, query s
 
 // Find returns claims on any of the values, expired ones too: the finder
 // checks each against the subject's item.
-func (s *Store) Find(ctx context.Context, category abide.Category, values []storage.IndexValue, limit int) ([]storage.Lookup, error) {
-	if len(values) == 0 {
-		return nil, s.d.usable(ctx)
-	}
+func (s *Store) Find(ctx context.Context, category abide.Category, values []storage.IndexValue, limit int) ([]storage.Lookup, storage.IndexKeys, error) {
 	var found []storage.Claimed
+	var now storage.Epoch
 	err := s.d.read(ctx, func(b *pgx.Batch) {
 		found = nil
 		for _, v := range values {
@@ -100,9 +98,10 @@ func (s *Store) Find(ctx context.Context, category abide.Category, values []stor
 				WHERE index_value = $1 AND index_key = $2 AND category = $3 ORDER BY claimed_at DESC, subject_id LIMIT $4`,
 				v.Value, v.Key, string(category), limit)
 		}
+		one(b, epochRow, func(e storage.Epoch) { now = e }, epochQuery) // last: a rotation that began before it is seen
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return storage.NewestFirst(found, limit), nil
+	return storage.NewestFirst(found, limit), now.Index, nil
 }

@@ -14,14 +14,9 @@ func (s *Store) Publish(ctx context.Context, p *storage.PolicyRow, terms []stora
 		return err
 	}
 	return s.d.write(ctx, func(b *batch) {
-		if expect == 0 {
-			b.insertNew(`INSERT INTO policy_epoch (id, n, version, since) VALUES (1, $1, $2, $3)`,
-				int64(p.N), p.Version, storage.Micros(p.Published))
-		} else {
-			b.refuse(`SELECT 1 / count(*) FROM (SELECT 1 FROM policy_epoch WHERE id = 1 AND n = $1 FOR UPDATE) AS held`, int64(expect))
-			b.Queue(`UPDATE policy_epoch SET n = $1, version = $2, since = $3 WHERE id = 1`,
-				int64(p.N), p.Version, storage.Micros(p.Published))
-		}
+		b.refuse(`SELECT 1 / count(*) FROM (SELECT 1 FROM policy_epoch WHERE id = 1 AND n = $1 FOR UPDATE) AS held`, int64(expect))
+		b.Queue(`UPDATE policy_epoch SET n = $1, version = $2, since = $3 WHERE id = 1`,
+			int64(p.N), p.Version, storage.Micros(p.Published))
 		b.Queue(`INSERT INTO policy_version (n, version, source, published_at, published_by) VALUES ($1, $2, $3, $4, $5)`,
 			int64(p.N), p.Version, p.Source, storage.Micros(p.Published), p.By)
 		for i := range terms {
@@ -37,8 +32,11 @@ func (s *Store) Publish(ctx context.Context, p *storage.PolicyRow, terms []stora
 // Epoch is the policy in force.
 func (s *Store) Epoch(ctx context.Context) (storage.Epoch, error) {
 	e, err := first(list(ctx, s.d, epochRow, epochQuery))
-	if err != nil {
+	switch {
+	case err != nil:
 		return storage.Epoch{}, err
+	case e.N == 0:
+		return *e, storage.ErrNotFound
 	}
 	return *e, nil
 }

@@ -55,7 +55,7 @@ var heard = sync.OnceValue(func() func(t *testing.T) []string {
 		once.Do(func() {
 			l := &listener{seen: map[string]bool{}}
 			storagetest.Run(t, suite{l})
-			for _, q := range []string{heldByMany, insertClaim, confirmClaim, dropClaim, insertLook} {
+			for _, q := range []string{heldByMany, insertClaim, confirmClaim, dropClaim, releaseClaim, insertLook} {
 				l.hear(q)
 			}
 			all = slices.Sorted(maps.Keys(l.seen))
@@ -135,6 +135,9 @@ var scans = map[string]string{
 	"SELECT node, batch, at, looks FROM spool WHERE looks IS NOT NULL":                                                                            "finds batches that wait to be indexed, of all nodes",
 	"SELECT DISTINCT subject_id FROM subject_key WHERE subject_id > $1":                                                                           "pages through subjects that have keys, to collect orphans",
 	"SELECT subject_id, compartment, version, kek, wrapped FROM subject_key WHERE (subject_id":                                                    "pages through all wrapped keys, to rotate them",
+	"SELECT subject_id, category, item_id, version, compartment, sealed, index_key, index_value, due_at FROM item WHERE (subject_id, category":    "pages through items whose index value a rotation makes anew",
+	"SELECT index_key, count(*) FROM item":                                                                                                        "counts what is left to rotate, each shard its own",
+	"SELECT index_value, index_key, category, holder, subject_id, expires_at FROM lookup WHERE":                                                   "pages through look-ups, at the end of a rotation",
 	"SELECT kek, count(*) FROM subject_key GROUP BY":                                                                                              "counts what is left to rotate, each shard its own",
 	"SELECT hash, name, actor, created_at, expires_at FROM token ORDER BY":                                                                        "lists tokens for an administrator",
 	"DELETE FROM token WHERE name = $1":                                                                                                           "an administrator revokes by name; one statement, which a distributed database commits on all shards at once",

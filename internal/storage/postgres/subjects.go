@@ -49,6 +49,12 @@ func epochRow(s *scanner, v *storage.Epoch) {
 	num(s, &v.N)
 	text(s, &v.Version)
 	s.at(&v.Since)
+	text(s, &v.Index)
+	s.after = append(s.after, func() {
+		if v.N == 0 {
+			*v = storage.Epoch{Index: v.Index} // nothing was published yet
+		}
+	})
 }
 
 // one queues a query for at most one row, which goes to set.

@@ -60,8 +60,8 @@ var tables = map[string][]Table{
 		{Name: "terms", Spread: reference, Rights: []string{sel, ins}, Why: "it grows with publications"},
 		{Name: "record", Spread: reference, Rights: []string{sel, ins, upd, del}, Why: "it grows with contracts, members and staff"},
 		{Name: "meta", Spread: reference, Rights: []string{sel, ins}, Why: "it holds the store's few constants"},
-		{Name: "policy_epoch", Spread: local, Rights: []string{sel, ins, upd},
-			Why: "its one row decides which policy binds: a copy that lags would let an old one permit"},
+		{Name: "policy_epoch", Spread: local, Rights: []string{sel, upd},
+			Why: "its one row decides which policy binds and which index keys are in force: a copy that lags would let an old one permit"},
 	},
 	"keys": {
 		{Name: "subject_key", Spread: bySubject, Column: subjectID, Rights: []string{sel, ins, upd, del}},

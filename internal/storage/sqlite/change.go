@@ -33,12 +33,12 @@ func changeSize(c *storage.Change) int {
 // subject's version) before anything is written, so that a refusal leaves
 // nothing to roll back and no savepoint is needed.
 func (w *writeConn) applyChange(c *storage.Change) error {
-	if c.Epoch != 0 {
-		n, err := w.epochNow()
+	if c.Epoch != 0 || c.Indexes() {
+		now, err := w.epochNow()
 		if err != nil {
 			return err
 		}
-		if n != c.Epoch {
+		if c.Epoch != 0 && now.N != c.Epoch || c.Indexes() && now.Index != c.Index {
 			return storage.ErrConflict
 		}
 	}
@@ -52,14 +52,14 @@ func (w *writeConn) applyChange(c *storage.Change) error {
 	return nil
 }
 
-// epochNow is the policy epoch in force, read once in a transaction: nobody
-// else can change it while the writer holds the lock.
-func (w *writeConn) epochNow() (uint64, error) {
+// epochNow is the policy epoch and the index keys in force, read once in a
+// transaction: nobody else can change them while the writer holds the lock.
+func (w *writeConn) epochNow() (storage.Epoch, error) {
 	if w.hasEpoch {
 		return w.epoch, nil
 	}
-	w.epoch = 0
-	_, err := w.one("SELECT n FROM policy_epoch WHERE id = 1", func(r *row) { w.epoch = uint64(r.int()) })
+	w.epoch = storage.Epoch{}
+	err := w.readEpoch(&w.epoch)
 	w.hasEpoch = err == nil
 	return w.epoch, err
 }

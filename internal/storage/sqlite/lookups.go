@@ -75,8 +75,9 @@ func (s *Store) eachLookup(ctx context.Context, claims []storage.Lookup, query s
 
 // Find returns claims on any of the values, expired ones too: the finder
 // checks each against the subject's item.
-func (s *Store) Find(ctx context.Context, category abide.Category, values []storage.IndexValue, limit int) ([]storage.Lookup, error) {
+func (s *Store) Find(ctx context.Context, category abide.Category, values []storage.IndexValue, limit int) ([]storage.Lookup, storage.IndexKeys, error) {
 	var found []storage.Claimed
+	var epoch storage.Epoch
 	err := s.f.readers.snapshot(ctx, func(c *conn) error {
 		found = nil
 		for _, v := range values {
@@ -91,7 +92,7 @@ func (s *Store) Find(ctx context.Context, category abide.Category, values []stor
 				return err
 			}
 		}
-		return nil
+		return c.readEpoch(&epoch)
 	})
-	return storage.NewestFirst(found, limit), err
+	return storage.NewestFirst(found, limit), epoch.Index, err
 }

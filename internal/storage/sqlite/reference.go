@@ -13,7 +13,7 @@ func (s *Store) Publish(ctx context.Context, p *storage.PolicyRow, terms []stora
 		return err
 	}
 	return s.f.w.do(ctx, len(p.Source), func(w *writeConn) error {
-		if now, err := w.epochNow(); err != nil || now != expect {
+		if now, err := w.epochNow(); err != nil || now.N != expect {
 			return orConflict(err)
 		}
 		taken, err := w.one(`SELECT 1 FROM entry WHERE subject_id = ? AND n = ?`, func(*row) {}, entry.Subject[:], num(entry.N))

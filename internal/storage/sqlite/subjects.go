@@ -54,9 +54,12 @@ func (s *Store) Load(ctx context.Context, id abide.SubjectID, want storage.Want)
 }
 
 func (c *conn) readEpoch(e *storage.Epoch) error {
-	_, err := c.one(`SELECT n, version, since FROM policy_epoch WHERE id = 1`, func(r *row) {
-		*e = storage.Epoch{N: uint64(r.int()), Version: r.text(), Since: r.at()}
+	_, err := c.one(`SELECT n, version, since, index_keys FROM policy_epoch WHERE id = 1`, func(r *row) {
+		*e = storage.Epoch{N: uint64(r.int()), Version: r.text(), Since: r.at(), Index: storage.IndexKeys(r.text())}
 	})
+	if e.N == 0 {
+		*e = storage.Epoch{Index: e.Index} // nothing was published yet
+	}
 	return err
 }
 

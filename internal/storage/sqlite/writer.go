@@ -39,7 +39,7 @@ type op struct {
 // writeConn is the connection of the writer, within a batch.
 type writeConn struct {
 	*conn
-	epoch    uint64 // in force, as read in this transaction
+	epoch    storage.Epoch // in force, as read in this transaction
 	hasEpoch bool
 }
 

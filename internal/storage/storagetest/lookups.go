@@ -23,10 +23,17 @@ func (e *env) found(values ...string) []abide.SubjectID {
 		index = append(index, storage.IndexValue{Key: "k1", Value: []byte(v)})
 	}
 	ids := []abide.SubjectID{}
-	for _, l := range get(e.s.Find(e.ctx, "person.email", index, 10))(e) {
+	for _, l := range e.find("person.email", index...) {
 		ids = append(ids, l.Subject)
 	}
 	return ids
+}
+
+func (e *env) find(c abide.Category, values ...storage.IndexValue) []storage.Lookup {
+	e.Helper()
+	found, _, err := e.s.Find(e.ctx, c, values, 10)
+	e.must(err)
+	return found
 }
 
 type ids = []abide.SubjectID
@@ -36,7 +43,7 @@ var lookupCases = []testCase{
 		a, soon := e.id(), e.now.Add(time.Minute)
 		for _, l := range []storage.Lookup{claimOf(a, "x", true, soon), claimOf(a, "y", false, time.Time{})} {
 			e.must(e.claim(l))
-			equal(e, get(e.s.Find(e.ctx, l.Category, []storage.IndexValue{l.Index}, 10))(e), []storage.Lookup{l})
+			equal(e, e.find(l.Category, l.Index), []storage.Lookup{l})
 		}
 	}},
 	{name: "lookups/category, key and value together name a look-up", data: func(e *env) {
@@ -47,12 +54,12 @@ var lookupCases = []testCase{
 			{Category: l.Category, Index: storage.IndexValue{Key: "k2", Value: l.Index.Value}},
 			{Category: l.Category, Index: storage.IndexValue{Key: "k1", Value: []byte("y")}},
 		} {
-			equal(e, len(get(e.s.Find(e.ctx, other.Category, []storage.IndexValue{other.Index}, 10))(e)), 0)
+			equal(e, len(e.find(other.Category, other.Index)), 0)
 			other.Subject, other.Unique = e.id(), true
 			e.must(e.claim(other))
 		}
 		equal(e, e.found("x"), ids{l.Subject})
-		equal(e, len(get(e.s.Find(e.ctx, l.Category, nil, 10))(e)), 0)
+		equal(e, len(e.find(l.Category)), 0)
 	}},
 	{name: "lookups/a unique value is taken until its claim expires", data: func(e *env) {
 		a, b := e.id(), e.id()
@@ -103,7 +110,8 @@ var lookupCases = []testCase{
 		equal(e, e.found("family"), want)
 		e.must(e.claim(claimOf(want[2], "family", false, e.now.Add(time.Minute))))
 		equal(e, e.found("family"), ids{want[2], want[0], want[1]})
-		l := get(e.s.Find(e.ctx, "person.email", []storage.IndexValue{{Key: "k1", Value: []byte("family")}}, 2))(e)
+		l, _, err := e.s.Find(e.ctx, "person.email", []storage.IndexValue{{Key: "k1", Value: []byte("family")}}, 2)
+		e.must(err)
 		equal(e, len(l), 2)
 	}},
 	{name: "lookups/a value that many hold cannot become one's own", data: func(e *env) {

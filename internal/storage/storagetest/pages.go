@@ -142,7 +142,7 @@ var purgeCases = []testCase{
 		equal(e, len(dropped), 5)
 		for _, l := range dropped {
 			equal(e, l.Subject, id)
-			for _, f := range get(e.s.Find(e.ctx, l.Category, []storage.IndexValue{l.Index}, 10))(e) {
+			for _, f := range e.find(l.Category, l.Index) {
 				equal(e, f.Subject, other) // who shares a value keeps its look-up
 			}
 		}

@@ -244,7 +244,7 @@ func (c *check) items(ctx context.Context, p *person) error {
 		if it.IndexKey == "" {
 			continue
 		}
-		found, err := c.Data.Find(ctx, it.Category, []storage.IndexValue{{Key: it.IndexKey, Value: it.Index}}, 1000)
+		found, _, err := c.Data.Find(ctx, it.Category, []storage.IndexValue{{Key: it.IndexKey, Value: it.Index}}, 1000)
 		if err != nil {
 			return err
 		}
