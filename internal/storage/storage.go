@@ -51,6 +51,7 @@ type Store interface {
 	Indexes
 	Looks
 	Reference
+	LogTables
 	// Ready reports nil if the store accepts durable writes now.
 	Ready(ctx context.Context) error
 	// Scrub removes what was deleted from the files: free pages, slack, write-ahead
@@ -116,8 +117,10 @@ type Looks interface {
 	Spool(ctx context.Context, b *SpoolBatch) error
 	// SpoolBatches returns batches not yet indexed, by key order.
 	SpoolBatches(ctx context.Context, limit int) ([]SpoolBatch, error)
-	// IndexLooks writes a batch's look rows to their subjects and then marks it
-	// indexed. Killed in between, it is done again, to the same effect.
+	// IndexLooks writes a batch's look rows to their subjects (those about nobody
+	// to the zero subject) and then marks it indexed. Killed in between, it is done
+	// again, to the same effect. It is apart from the log, which takes the batch's
+	// commitments in its own time.
 	IndexLooks(ctx context.Context, node string, batch uint64, rows []LookRow) error
 	// LooksOf returns the looks at one subject, oldest first.
 	LooksOf(ctx context.Context, id abide.SubjectID, after LookKey, limit int) ([]LookRow, error)

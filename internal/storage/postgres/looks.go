@@ -11,10 +11,10 @@ import (
 
 // Spool makes a batch durable. A batch that is there already stays as it is.
 func (s *Store) Spool(ctx context.Context, spooled *storage.SpoolBatch) error {
-	looks := storage.EncodeLooks(spooled.Looks)
+	looks, leaves := storage.EncodeLooks(spooled.Looks), storage.JoinLeaves(spooled.Looks)
 	return s.d.write(ctx, func(b *batch) {
-		b.Queue(`INSERT INTO spool (node, batch, at, looks) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			spooled.Node, int64(spooled.Batch), storage.Micros(spooled.At), looks)
+		b.Queue(`INSERT INTO spool (node, batch, at, looks, leaves) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			spooled.Node, int64(spooled.Batch), storage.Micros(spooled.At), looks, leaves)
 	})
 }
 

@@ -55,7 +55,7 @@ var heard = sync.OnceValue(func() func(t *testing.T) []string {
 		once.Do(func() {
 			l := &listener{seen: map[string]bool{}}
 			storagetest.Run(t, suite{l})
-			for _, q := range []string{heldByMany, insertClaim, confirmClaim, dropClaim, releaseClaim, insertLook} {
+			for _, q := range []string{heldByMany, insertClaim, confirmClaim, dropClaim, releaseClaim, insertLook, deletePending, markLogged} {
 				l.hear(q)
 			}
 			all = slices.Sorted(maps.Keys(l.seen))
@@ -133,6 +133,9 @@ var scans = map[string]string{
 	"SELECT subject_id, n, commitment FROM pending WHERE (subject_id, n) > ($1, $2)":                                                              "the sequencer takes what waits, from all shards",
 	"SELECT kind, status, count(*) FROM subject GROUP BY":                                                                                         "counts for the console, each shard its own",
 	"SELECT node, batch, at, looks FROM spool WHERE looks IS NOT NULL":                                                                            "finds batches that wait to be indexed, of all nodes",
+	"SELECT node, batch, leaves FROM spool WHERE leaves IS NOT NULL":                                                                              "the sequencer takes the leaves of batches that wait, of all nodes",
+	"DELETE FROM pending USING unnest(":                                                                                                           "sent on one server only; a distributed one settles row by row",
+	"UPDATE spool SET leaves = NULL, log = $4, leaf = done.leaf FROM unnest(":                                                                     "sent on one server only; a distributed one settles row by row",
 	"SELECT DISTINCT subject_id FROM subject_key WHERE subject_id > $1":                                                                           "pages through subjects that have keys, to collect orphans",
 	"SELECT subject_id, compartment, version, kek, wrapped FROM subject_key WHERE (subject_id":                                                    "pages through all wrapped keys, to rotate them",
 	"SELECT subject_id, category, item_id, version, compartment, sealed, index_key, index_value, due_at FROM item WHERE (subject_id, category":    "pages through items whose index value a rotation makes anew",

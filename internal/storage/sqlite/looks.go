@@ -9,10 +9,10 @@ import (
 
 // Spool makes a batch durable. A batch that is there already stays as it is.
 func (s *Store) Spool(ctx context.Context, b *storage.SpoolBatch) error {
-	looks := storage.EncodeLooks(b.Looks)
+	looks, leaves := storage.EncodeLooks(b.Looks), storage.JoinLeaves(b.Looks)
 	return s.f.w.do(ctx, len(looks), func(w *writeConn) error {
-		_, err := w.exec(`INSERT INTO spool (node, batch, at, looks) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			b.Node, num(b.Batch), at(b.At), looks)
+		_, err := w.exec(`INSERT INTO spool (node, batch, at, looks, leaves) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			b.Node, num(b.Batch), at(b.At), looks, leaves)
 		return err
 	})
 }

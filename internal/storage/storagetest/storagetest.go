@@ -32,7 +32,7 @@ type testCase struct {
 func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
-		changeCases, pageCases, purgeCases, lookupCases, lookCases, indexCases, referenceCases, keyCases, epochCases, concurrencyCases,
+		changeCases, pageCases, purgeCases, lookupCases, lookCases, indexCases, referenceCases, keyCases, epochCases, concurrencyCases, logCases,
 	} {
 		all = append(all, group...)
 	}
