@@ -71,7 +71,7 @@ var parseCodes = []Info{
 }
 
 // tables lists the codes of every package that reports findings.
-var tables = [][]Info{parseCodes, compileCodes, checkCodes}
+var tables = [][]Info{parseCodes, compileCodes, checkCodes, renderCodes}
 
 // Codes returns every declared code, in the order of declaration.
 func Codes() []Info {

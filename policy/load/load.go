@@ -8,6 +8,7 @@ import (
 	"github.com/abide-privacy/abide/policy"
 	"github.com/abide-privacy/abide/policy/check"
 	"github.com/abide-privacy/abide/policy/diag"
+	"github.com/abide-privacy/abide/policy/render"
 	"github.com/abide-privacy/abide/policy/rule"
 	"github.com/abide-privacy/abide/policy/source"
 )
@@ -52,6 +53,7 @@ func LoadWith(fsys fs.FS, o source.Options, laws *policy.Laws, archive []policy.
 	r.Diagnostics = append(r.Diagnostics, compiled...)
 	r.Report = check.Check(set, p, laws)
 	r.Diagnostics = append(r.Diagnostics, r.Report.Diagnostics...)
+	r.Diagnostics = append(r.Diagnostics, render.Unlabelled(set)...)
 	if p != nil {
 		r.Diagnostics = append(r.Diagnostics, policy.RunExamples(p)...)
 	}

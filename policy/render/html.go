@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy"
 	"github.com/abide-privacy/abide/policy/diag"
+	"github.com/abide-privacy/abide/policy/labels"
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
@@ -82,23 +84,38 @@ func HTML(w io.Writer, set *rule.Set, p *policy.Policy, o Options) error {
 
 // page is what the template shows.
 type page struct {
-	Name       string
-	Title      string
-	Lang       string
-	English    bool // the words made from rules are English, whatever the prose is
-	Controller string
-	Intro      *section // what stands before the first heading
-	Lead       *section // the title's own clause
-	Sections   []*section
-	Tables     []*table
-	Nevers     []string
-	Examples   []exampleLine
-	Others     []link // other documents
-	Languages  []link // translations of this one
-	Version    string
-	Published  string
-	Style      template.CSS
-	Stylesheet string
+	Name      string
+	Title     string
+	Lang, Dir string
+	// Ours marks what the labels say where they are in another language than
+	// the page, English what is said in English whatever the page is.
+	Ours, English template.HTMLAttr
+	l             *labels.Labels
+	Controller    string
+	Intro         *section // what stands before the first heading
+	Lead          *section // the title's own clause
+	Sections      []*section
+	Tables        []*table
+	Nevers        []string
+	Examples      []exampleLine
+	Others        []link // other documents
+	Languages     []link // translations of this one
+	Version       string
+	Published     string
+	Style         template.CSS
+	Stylesheet    string
+}
+
+// Say is a label of the page.
+func (pg *page) Say(key string) string { return pg.l.Say(key) }
+
+// Dated says from when this version is.
+func (pg *page) Dated() string { return pg.l.Say("dated", "date", pg.Published) }
+
+// Versioned says which version this is, around its digest.
+func (pg *page) Versioned() []string {
+	before, after, _ := strings.Cut(pg.l.Say("version"), "{version}")
+	return []string{before, after}
 }
 
 // section is a clause as published.
@@ -112,15 +129,27 @@ type section struct {
 	Text        string // the body as plain text
 	Rules       []string
 	Informative string
+	page        *page
 }
 
 // Enforced says how many rules keep the clause.
-func (s *section) Enforced() string {
-	if len(s.Rules) == 1 {
-		return "Enforced by 1 rule"
+func (s *section) Enforced() string { return s.page.l.Count("enforced", len(s.Rules)) }
+
+// ForInformation marks a clause that promises nothing.
+func (s *section) ForInformation() string { return s.page.l.Say("informative") }
+
+// AnchorText says what the link to the clause itself is, to those who hear it.
+func (s *section) AnchorText() string {
+	id := s.ID
+	if !s.ShowID {
+		id = "§"
 	}
-	return fmt.Sprintf("Enforced by %d rules", len(s.Rules))
+	return s.page.l.Say("anchor", "id", id)
 }
+
+// Ours and English are the page's.
+func (s *section) Ours() template.HTMLAttr    { return s.page.Ours }
+func (s *section) English() template.HTMLAttr { return s.page.English }
 
 type link struct {
 	Title, Lang, Address string
@@ -138,15 +167,16 @@ func newPage(set *rule.Set, p *policy.Policy, o Options) (*page, error) {
 		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "unknown_document", Field: string(o.Document),
 			Message: "the policy has no such document", Hint: "the documents are the files of the policy's folder"}
 	}
-	original := doc
-	if doc.TranslationOf != "" {
-		if d := pick(set, doc.TranslationOf, ""); d != nil {
-			original = d
+	original := originalOf(set, doc)
+	t := tablesOf(set, doc)
+	pg := &page{Name: string(doc.Name), Title: doc.Title, Lang: doc.Language, Dir: labels.Direction(doc.Language), l: t.l,
+		Controller: original.Controller, Stylesheet: o.Stylesheet}
+	if base(doc.Language) != "en" {
+		pg.English = ` lang="en" dir="ltr"`
+		if t.l.English() {
+			pg.Ours = pg.English
 		}
 	}
-	t := &tables{names: newNames(set, doc.Language), set: set, document: original.Name}
-	pg := &page{Name: string(doc.Name), Title: doc.Title, Lang: doc.Language, English: base(doc.Language) == "en",
-		Controller: original.Controller, Stylesheet: o.Stylesheet}
 	pg.Tables = t.all()
 	pg.Nevers = t.nevers()
 	if o.Examples {
@@ -163,7 +193,12 @@ func newPage(set *rule.Set, p *policy.Policy, o Options) (*page, error) {
 		pg.Version = p.Version()
 	}
 	if !o.Published.IsZero() {
-		pg.Published = o.Published.Format("2 January 2006")
+		pg.Published = o.Published.Format(t.l.Say("date"))
+	}
+	for _, s := range append([]*section{pg.Intro, pg.Lead}, pg.Sections...) {
+		if s != nil {
+			s.page = pg
+		}
 	}
 	return pg, nil
 }

@@ -136,7 +136,7 @@ func TestPageIsAccessible(t *testing.T) {
 		if n := strings.Count(html, "<table"); n != strings.Count(html, "<caption>") {
 			t.Errorf("%s: %d tables, but %d captions", d.Name, n, strings.Count(html, "<caption>"))
 		}
-		if !strings.Contains(html, `<html lang="`+d.Language+`">`) {
+		if !strings.Contains(html, `<html lang="`+d.Language+`" dir="ltr">`) {
 			t.Errorf("%s: the page does not say its language, %s", d.Name, d.Language)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/policy/labels"
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
@@ -17,6 +18,9 @@ type names struct {
 	services   map[string]*rule.Service
 	recipients map[string]*rule.Recipient
 	documents  map[string]*rule.Document
+	l          *labels.Labels
+	lacks      map[string]bool // labels that a translation wants and nobody gave
+	foreign    bool            // the page is in another language than its rules
 }
 
 func newNames(set *rule.Set, language string) *names {
@@ -29,7 +33,9 @@ func newNames(set *rule.Set, language string) *names {
 		services:   map[string]*rule.Service{},
 		recipients: map[string]*rule.Recipient{},
 		documents:  map[string]*rule.Document{},
+		lacks:      map[string]bool{},
 	}
+	n.l, _ = labels.For("en")
 	for _, g := range set.Groups {
 		n.groups[g.Name] = g
 		for _, c := range g.Categories {
@@ -95,7 +101,7 @@ func (n *names) category(name string) string {
 		}
 	}
 	if g, ok := n.groups[name]; ok {
-		return "all " + quote(pretty(g.Name)) + " data"
+		return n.l.Say("group", "group", n.l.Quote(n.identifier(g.Name)))
 	}
 	if _, row, ok := strings.Cut(name, "."); ok {
 		return pretty(row)
@@ -120,7 +126,7 @@ func (n *names) purpose(name string) string {
 	if !ok {
 		return pretty(name)
 	}
-	if w, ok := n.translated(p.Words); ok {
+	if w, ok := n.ofPage(p.Words, name, p.Title, p.At); ok {
 		return w
 	}
 	if p.Title != "" {
@@ -140,6 +146,26 @@ func (n *names) translated(words []rule.Word) (string, bool) {
 	return "", false
 }
 
+// ofPage picks the word that names a rule in the language of the page: one that
+// says so, or, on a page that is not English, a word in the rules' own language
+// where the rule has no title. A name of a rule is an identifier, which only
+// English reads as a word.
+func (n *names) ofPage(words []rule.Word, name, title string, at rule.At) (string, bool) {
+	if w, ok := n.translated(words); ok {
+		return w, true
+	}
+	titled := title != "" && !strings.EqualFold(title, pretty(name))
+	if titled || base(n.language) == "en" || base(own(at)) != base(n.language) {
+		return "", false
+	}
+	for _, w := range words {
+		if w.Language == "" {
+			return w.Text, true
+		}
+	}
+	return "", false
+}
+
 func (n *names) purposesOf(refs []rule.Ref) []string {
 	out := make([]string, len(refs))
 	for i, r := range refs {
@@ -153,7 +179,7 @@ func (n *names) service(name string) string {
 	if !ok {
 		return pretty(name)
 	}
-	if w, ok := n.translated(s.Words); ok {
+	if w, ok := n.ofPage(s.Words, name, s.Title, s.At); ok {
 		return w
 	}
 	if s.Title != "" {
@@ -167,7 +193,7 @@ func (n *names) recipient(name string) string {
 	if !ok {
 		return pretty(name)
 	}
-	if w, ok := n.translated(r.Words); ok {
+	if w, ok := n.ofPage(r.Words, name, r.Title, r.At); ok {
 		return w
 	}
 	switch {

@@ -17,6 +17,8 @@ var silent = map[string]string{
 	"At.Clause":                    "sentences stand under their clause",
 	"At.Span":                      "printed as the line in the margin",
 	"At.Label":                     "a place in the file, for snippets",
+	"Label.Key":                    "words of the published page, not a rule",
+	"Label.Text":                   "words of the published page, not a rule",
 	"Ref.Span":                     "a place in the file, for snippets",
 	"Word.Span":                    "a place in the file, for snippets",
 	"Deadline.Span":                "a place in the file, for snippets",

@@ -14,6 +14,8 @@ type table struct {
 	Caption string
 	Columns []string
 	Bodies  []tableBody
+	// Colon and Comma stand between what a line says.
+	Colon, Comma string
 }
 
 // tableBody is a group of rows, with a heading of its own if there are several.
@@ -121,8 +123,7 @@ func one(rows []tableRow) []tableBody {
 func purposeID(name string) string { return "purpose-" + name }
 
 func (t *tables) purposeTable() *table {
-	m := &table{ID: "purposes", Short: "Why we use data", Caption: "Why we use your data, and on what ground",
-		Columns: []string{"Purpose", "What we use", "On what ground"}}
+	m := t.table("purposes", 3)
 	var rows []tableRow
 	for _, p := range t.set.Purposes {
 		if t.here(p.At) {
@@ -136,129 +137,135 @@ func (t *tables) purposeTable() *table {
 func (t *tables) purposeRow(p *rule.Purpose) tableRow {
 	row := tableRow{ID: purposeID(string(p.Name)), Title: upperFirst(t.purpose(string(p.Name)))}
 	if p.Marketing {
-		row.Notes = append(row.Notes, "Direct marketing")
+		row.Notes = append(row.Notes, upperFirst(t.l.Say("marketing")))
 	}
 	var used cell
 	add := func(label string, refs []rule.Ref) {
 		if len(refs) > 0 {
-			used.Lines = append(used.Lines, line{Label: label, Text: list(t.categoriesOf(refs))})
+			used.Lines = append(used.Lines, line{Label: label, Text: t.l.List(t.categoriesOf(refs))})
 		}
 	}
 	plain := ""
 	if len(p.Contacts)+len(p.ChosenBy) > 0 {
-		plain = "We use"
+		plain = t.l.Say("use")
 	}
 	add(plain, p.Uses)
-	add("To reach you", p.Contacts)
-	add("To choose what you see", p.ChosenBy)
+	add(t.l.Say("use.reach"), p.Contacts)
+	add(t.l.Say("use.choose"), p.ChosenBy)
 	if len(p.Offers) > 0 {
-		used.Lines = append(used.Lines, line{Label: "To offer you", Text: (&speaker{names: t.names}).offers(p.Offers)})
+		used.Lines = append(used.Lines, line{Label: t.l.Say("use.offer"), Text: t.offers(p.Offers)})
 	}
 	if plain == "" && len(used.Lines) > 0 {
 		used.Lines[0].Text = upperFirst(used.Lines[0].Text)
 	}
 	if len(used.Lines) == 0 {
-		used = lines("no data")
+		used = lines(t.l.Say("use.none"))
 	}
 	row.Cells = []cell{used, t.groundCell(p)}
 	return row
 }
 
 func (t *tables) groundCell(p *rule.Purpose) cell {
-	ground := lines(yourBasis(p.Basis), yourAsk(p.Ask))
+	ground := lines(t.basis(p.Basis), t.ask(p.Ask))
 	if p.Within != nil {
-		ground.Lines = append(ground.Lines, line{Text: "Only while this is permitted too: " + t.purpose(p.Within.Name)})
+		ground.Lines = append(ground.Lines, line{Text: upperFirst(t.l.Say("within", "purpose", t.purpose(p.Within.Name)))})
 	}
 	for _, in := range p.In {
-		ground.Lines = append(ground.Lines, line{Label: "In " + list(places(in.Places)), Text: t.difference(in)})
+		ground.Lines = append(ground.Lines, line{Label: t.l.Say("in", "places", t.l.List(t.places(in.Places))), Text: t.difference(in)})
 	}
 	return ground
+}
+
+// offers says whose goods are offered, and of which kinds.
+func (t *tables) offers(offers []rule.Offer) string {
+	out := make([]string, len(offers))
+	for i, o := range offers {
+		kinds := t.l.List(t.identifiers(o.Kinds))
+		if key := "offer." + o.Whose; t.l.Has(key) {
+			out[i] = t.l.Say(key, "kinds", kinds)
+		} else {
+			out[i] = t.l.Say("offer", "whose", t.recipient(o.Whose), "kinds", kinds)
+		}
+	}
+	return t.l.List(out)
 }
 
 // difference says what a place changes.
 func (t *tables) difference(in *rule.PlaceRule) string {
 	if in.Closed {
-		return "we do not do this at all"
+		return t.l.Say("closed")
 	}
 	var parts []string
 	if in.Basis != nil {
-		parts = append(parts, yourBasis(in.Basis))
+		parts = append(parts, t.basis(in.Basis))
 	}
 	if in.Ask != "" {
-		parts = append(parts, yourAsk(in.Ask))
+		parts = append(parts, t.ask(in.Ask))
 	}
 	if in.Lasts != nil {
-		parts = append(parts, "your consent lasts "+until(in.Lasts))
+		parts = append(parts, t.l.Say("consent_lasts", "until", t.until(in.Lasts)))
 	}
 	if in.Keep != nil {
-		parts = append(parts, "kept "+until(in.Keep))
+		parts = append(parts, t.l.Say("kept", "until", t.until(in.Keep)))
 	}
 	if in.AtMost != nil {
-		parts = append(parts, "kept at most "+until(in.AtMost))
+		parts = append(parts, t.l.Say("kept_at_most", "until", t.until(in.AtMost)))
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, t.l.Say("semicolon"))
 }
 
-func yourBasis(b *rule.Basis) string {
-	if b == nil {
-		return "no ground, so we do not do it"
-	}
-	switch b.Kind {
-	case rule.BasisConsent:
-		return "your consent"
-	case rule.BasisNoObjection:
-		return "only after you told us, once asked, that you do not object"
-	case rule.BasisContract:
-		return "our contract with you"
-	case rule.BasisLaw:
-		said := "a duty in law"
+// basis says a ground to the person concerned.
+func (t *tables) basis(b *rule.Basis) string {
+	switch {
+	case b == nil:
+		return t.l.Say("basis.none")
+	case b.Kind == rule.BasisLaw:
+		said := t.l.Say("basis.law")
 		if b.Place != "" {
-			said += " of " + place(string(b.Place))
+			said = t.l.Say("basis.law.of", "place", t.place(string(b.Place)))
 		}
 		if b.Citation != "" {
-			said += ": " + b.Citation
+			said += t.l.Say("colon") + b.Citation
 		}
 		return said
-	case rule.BasisLegitimate:
-		return "our legitimate interest, to which you may object"
-	case rule.BasisProfile:
-		what := profiles[b.Profile]
-		if what == "" {
-			what = pretty(b.Profile)
-		}
-		return "what the law on " + what + " asks where you live"
+	case b.Kind == rule.BasisProfile:
+		return t.said("basis."+b.Profile, pretty(b.Profile))
 	}
-	return string(b.Kind)
+	return t.said("basis."+string(b.Kind), string(b.Kind))
 }
 
-func yourAsk(how string) string {
-	switch how {
-	case "":
+func (t *tables) ask(how string) string {
+	if how == "" {
 		return ""
-	case "separate":
-		return "we ask you on its own, never bundled with another question"
 	}
-	return "we ask you " + pretty(how)
+	return t.said("ask."+how, pretty(how))
 }
 
 func (t *tables) dataTable() *table {
-	m := &table{ID: "data", Short: "What we hold, how long", Caption: "What we hold, why, and for how long",
-		Columns: []string{"Data", "How long, and what for"}}
+	m := t.table("data", 2)
+	var shown []string
 	for _, g := range t.set.Groups {
 		if !t.here(g.At) || len(g.Categories) == 0 {
 			continue
 		}
-		b := tableBody{ID: "data-" + g.Name, Title: upperFirst(pretty(g.Name))}
+		b := tableBody{ID: "data-" + g.Name}
 		if len(g.Apart) > 0 {
-			b.Note = "never linked with " + either(quoteAll(prettyRefs(g.Apart)))
+			apart := t.identifiers(g.Apart)
+			for i := range apart {
+				apart[i] = t.l.Quote(apart[i])
+			}
+			b.Note = t.l.Say("apart", "groups", t.l.Either(apart))
 		}
 		for _, c := range g.Categories {
 			b.Rows = append(b.Rows, t.dataRow(c))
 		}
 		m.Bodies = append(m.Bodies, b)
+		shown = append(shown, g.Name)
 	}
-	if len(m.Bodies) == 1 && m.Bodies[0].Note == "" {
-		m.Bodies[0].Title = ""
+	if len(m.Bodies) > 1 || len(m.Bodies) == 1 && m.Bodies[0].Note != "" {
+		for i := range m.Bodies {
+			m.Bodies[i].Title = upperFirst(t.identifier(shown[i]))
+		}
 	}
 	return m
 }
@@ -266,16 +273,16 @@ func (t *tables) dataTable() *table {
 func (t *tables) dataRow(c *rule.Category) tableRow {
 	row := tableRow{ID: string(c.Name), Title: upperFirst(t.row(c))}
 	if c.Level != nil {
-		row.Notes = append(row.Notes, "protected as "+quote(c.Level.Name))
+		row.Notes = append(row.Notes, t.l.Say("level", "level", t.l.Quote(t.identifier(c.Level.Name))))
 	}
-	if what := coarsened[c.Coarsen]; what != "" {
-		row.Notes = append(row.Notes, "we keep "+what)
+	if key := "coarsen." + c.Coarsen; t.l.Has(key) {
+		row.Notes = append(row.Notes, t.l.Say(key))
 	}
 	if len(c.DerivedFrom) > 0 {
-		row.Notes = append(row.Notes, "worked out from "+list(t.categoriesOf(c.DerivedFrom)))
+		row.Notes = append(row.Notes, t.l.Say("derived", "data", t.l.List(t.categoriesOf(c.DerivedFrom))))
 	}
 	if c.TwoParty {
-		row.Notes = append(row.Notes, "belongs to both parties")
+		row.Notes = append(row.Notes, t.l.Say("two_party"))
 	}
 	row.Cells = []cell{t.keptCell(c)}
 	return row
@@ -285,7 +292,7 @@ func (t *tables) dataRow(c *rule.Category) tableRow {
 // for each deadline. A deadline of the category's own cuts every purpose short.
 func (t *tables) keptCell(c *rule.Category) cell {
 	if c.CountPer != "" {
-		return lines("counted by the " + c.CountPer + ", never kept, and tied to nobody")
+		return lines(t.said("counted."+c.CountPer, c.CountPer))
 	}
 	var kept cell
 	lineOf := map[string]int{}
@@ -293,9 +300,9 @@ func (t *tables) keptCell(c *rule.Category) cell {
 		if !uses(p, c) {
 			continue
 		}
-		long := keptFor(p)
+		long := t.keptFor(p)
 		if c.Keep != nil {
-			long = until(c.Keep)
+			long = t.until(c.Keep)
 		}
 		i, ok := lineOf[long]
 		if !ok {
@@ -308,9 +315,9 @@ func (t *tables) keptCell(c *rule.Category) cell {
 	switch {
 	case len(kept.Lines) > 0:
 	case c.Keep != nil:
-		kept = lines(until(c.Keep))
+		kept = lines(t.until(c.Keep))
 	default:
-		kept = lines("not used for any purpose")
+		kept = lines(t.l.Say("unused"))
 	}
 	return kept
 }
@@ -322,7 +329,7 @@ func (t *tables) purposeLink(p *rule.Purpose) link {
 	if t.here(p.At) || p.At.Clause == nil || p.At.Clause.Document == nil {
 		return link{Title: title, Address: "#" + purposeID(string(p.Name))}
 	}
-	return link{Title: title + " (" + p.At.Clause.Document.Title + ")"}
+	return link{Title: t.l.Say("parens", "x", title, "y", p.At.Clause.Document.Title)}
 }
 
 // uses tells whether a purpose uses a category, by name or by its group.
@@ -338,28 +345,27 @@ func uses(p *rule.Purpose, c *rule.Category) bool {
 }
 
 // keptFor says how long a purpose keeps what it uses.
-func keptFor(p *rule.Purpose) string {
-	var said string
-	switch {
-	case p.Keep != nil && p.AtMost != nil:
-		said = until(p.Keep) + ", at most " + atMost(p.AtMost)
-	case p.Keep != nil:
-		said = until(p.Keep)
-	case p.AtMost != nil:
-		said = "at most " + atMost(p.AtMost)
-	default:
-		return "as long as the purpose lasts"
+func (t *tables) keptFor(p *rule.Purpose) string {
+	var parts []string
+	if p.Keep != nil {
+		parts = append(parts, t.until(p.Keep))
+	}
+	if p.AtMost != nil {
+		parts = append(parts, t.atMost(p.AtMost))
+	}
+	if len(parts) == 0 {
+		parts = append(parts, t.l.Say("while_purpose"))
 	}
 	if p.Then == "unlink" {
-		said += ", then no longer tied to you"
+		parts = append(parts, t.l.Say("unlinked"))
 	}
-	return said
+	return strings.Join(parts, t.l.Say("comma"))
 }
 
 // atMost says the longest that data is kept, whatever happens.
-func atMost(d *rule.Deadline) string {
+func (t *tables) atMost(d *rule.Deadline) string {
 	if d.Anchor == "obtained" {
-		return orNoTime(amount(d)) + " in all"
+		return t.l.Say("cap.obtained", "time", t.time(d))
 	}
-	return until(d)
+	return t.l.Say("cap", "until", t.until(d))
 }

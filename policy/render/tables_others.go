@@ -8,8 +8,7 @@ import (
 )
 
 func (t *tables) recipientTable() *table {
-	m := &table{ID: "recipients", Short: "Who receives it", Caption: "Who receives your data, and for what",
-		Columns: []string{"Recipient", "What they get, and for what", "What binds them"}}
+	m := t.table("recipients", 3)
 	var rows []tableRow
 	for _, r := range t.set.Recipients {
 		if t.here(r.At) {
@@ -22,48 +21,55 @@ func (t *tables) recipientTable() *table {
 
 func (t *tables) recipientRow(r *rule.Recipient) tableRow {
 	row := tableRow{ID: "recipient-" + string(r.Name), Title: upperFirst(t.recipient(string(r.Name)))}
-	who := ""
-	if r.Class != "" {
-		who = class(r.Class)
-	}
-	if len(r.Sectors) > 0 {
-		who += " in " + list(prettyRefs(r.Sectors))
-	}
-	if who != "" {
-		row.Notes = append(row.Notes, strings.TrimSpace(who))
+	if who := t.who(r); who != "" {
+		row.Notes = append(row.Notes, who)
 	}
 	if len(r.Members) > 0 {
-		row.Notes = append(row.Notes, list(prettyRefs(r.Members)))
+		row.Notes = append(row.Notes, t.l.List(t.identifiers(r.Members)))
 	}
 	var gets cell
 	for _, g := range r.Gets {
 		gets.Lines = append(gets.Lines, line{Label: upperFirst(t.purpose(g.Purpose.Name)),
-			Address: "#" + purposeID(g.Purpose.Name), Text: list(t.categoriesOf(g.Categories))})
+			Address: "#" + purposeID(g.Purpose.Name), Text: t.l.List(t.categoriesOf(g.Categories))})
 	}
 	if len(gets.Lines) == 0 {
-		gets = lines("nothing from us")
+		gets = lines(t.l.Say("gets.none"))
 	}
-	row.Cells = []cell{gets, bound(r)}
+	row.Cells = []cell{gets, t.bound(r)}
 	return row
 }
 
-func bound(r *rule.Recipient) cell {
+// who says which class of recipients this is, and in which sectors.
+func (t *tables) who(r *rule.Recipient) string {
+	class := ""
+	if r.Class != "" {
+		class = t.said("class."+r.Class, r.Class)
+	}
+	switch {
+	case len(r.Sectors) == 0:
+		return class
+	case class == "":
+		return t.l.Say("sectors.alone", "sectors", t.l.List(t.identifiers(r.Sectors)))
+	}
+	return t.l.Say("sectors", "class", class, "sectors", t.l.List(t.identifiers(r.Sectors)))
+}
+
+func (t *tables) bound(r *rule.Recipient) cell {
 	switch {
 	case r.OwnPolicy != "":
-		return cell{Lines: []line{{Label: "Its own policy", Address: r.OwnPolicy}}}
+		return cell{Lines: []line{{Label: t.l.Say("own_policy"), Address: r.OwnPolicy}}}
 	case r.Contract == nil:
-		return lines("no contract: nothing is disclosed under one")
+		return lines(t.l.Say("contract.none"))
 	case r.Contract.Covers == "residence" && r.Contract.Lapse == "closes":
-		return lines("a contract that covers the law of where you live; without it nothing is handed over")
+		return lines(t.l.Say("contract.residence.closes"))
 	case r.Contract.Covers == "residence":
-		return lines("a contract that covers the law of where you live")
+		return lines(t.l.Say("contract.residence"))
 	}
-	return lines(contract(r.Contract))
+	return lines(t.l.Say("contract"))
 }
 
 func (t *tables) trackerTable() *table {
-	m := &table{ID: "trackers", Short: "Cookies and the like", Caption: "Cookies, browser storage and widgets",
-		Columns: []string{"Name", "What for", "What it sees", "From when, how long"}}
+	m := t.table("trackers", 4)
 	var rows []tableRow
 	for _, k := range t.set.Trackers {
 		if t.here(k.At) {
@@ -74,21 +80,11 @@ func (t *tables) trackerTable() *table {
 	return m
 }
 
-var yourAfters = map[string]string{
-	"click": "once you click it", "consent": "once you have agreed", "load": "when the page opens",
-}
-
 func (t *tables) trackerRow(k *rule.Tracker) tableRow {
-	title := k.Title
-	if title == "" {
-		title = pretty(k.Name)
-	}
-	row := tableRow{ID: "tracker-" + k.Name, Title: upperFirst(title)}
-	kind := upperFirst(trackerKinds[k.Kind])
+	row := tableRow{ID: "tracker-" + k.Name, Title: upperFirst(t.titled(k.Name, k.Title, k.Words))}
+	kind := t.l.Say("kind.ours", "kind", upperFirst(t.said("kind."+k.Kind, k.Kind)))
 	if k.Host != nil {
-		kind += ", " + t.recipient(k.Host.Name)
-	} else {
-		kind += ", ours"
+		kind = t.l.Say("kind.of", "kind", upperFirst(t.said("kind."+k.Kind, k.Kind)), "host", t.recipient(k.Host.Name))
 	}
 	row.Notes = append(row.Notes, kind)
 	if len(k.Names) > 0 {
@@ -99,51 +95,59 @@ func (t *tables) trackerRow(k *rule.Tracker) tableRow {
 		purpose.Lines = []line{{Label: upperFirst(t.purpose(k.Purpose.Name)), Address: "#" + purposeID(k.Purpose.Name)}}
 	}
 	if k.Strict {
-		purpose.Lines = append(purpose.Lines, line{Text: "The site cannot do without it"})
+		purpose.Lines = append(purpose.Lines, line{Text: upperFirst(t.l.Say("strict"))})
 	}
 	if len(purpose.Lines) == 0 {
-		purpose = lines("what its own company uses it for")
+		purpose = lines(t.l.Say("own_use"))
 	}
-	sees := lines(list(t.categoriesOf(k.Sees)))
+	sees := lines(t.l.List(t.categoriesOf(k.Sees)))
 	if len(k.Sees) == 0 {
-		sees = lines("nothing about you")
+		sees = lines(t.l.Say("sees.none"))
 	}
-	var keep string
+	var from, keep string
+	if k.After != "" {
+		from = t.said("from."+k.After, k.After)
+	}
 	if k.Keep != nil {
-		keep = until(k.Keep)
+		keep = t.until(k.Keep)
 	}
-	row.Cells = []cell{purpose, sees, lines(yourAfters[k.After], keep)}
+	row.Cells = []cell{purpose, sees, lines(from, keep)}
 	return row
 }
 
 // channelTable says how protected each way of reaching people is (CLAUSES C18).
 func (t *tables) channelTable() *table {
-	m := &table{ID: "channels", Short: "How safe each channel is", Caption: "How well each way of reaching us is protected",
-		Columns: []string{"Channel", "Protection"}}
+	m := t.table("channels", 2)
 	var rows []tableRow
 	for _, ch := range t.set.Channels {
 		if t.here(ch.At) {
-			rows = append(rows, tableRow{ID: "channel-" + string(ch.Name), Title: upperFirst(t.channel(ch)), Cells: []cell{lines(protections[ch.Protection])}})
+			rows = append(rows, tableRow{ID: "channel-" + string(ch.Name), Title: upperFirst(t.channel(ch)), Cells: []cell{lines(t.protection(ch.Protection))}})
 		}
 	}
 	m.Bodies = one(rows)
 	return m
 }
 
-// channel says a channel in the reader's language, if it has words in it.
-func (n *names) channel(ch *rule.Channel) string {
-	if w, ok := n.translated(ch.Words); ok {
-		return w
+// channel says a channel by its words or its title, or as everybody calls it.
+func (t *tables) channel(ch *rule.Channel) string {
+	if key := "channel." + string(ch.Name); t.l.Has(key) && (ch.Title == "" || t.foreign) {
+		if w, ok := t.translated(ch.Words); ok {
+			return w
+		}
+		return t.l.Say(key)
 	}
-	if ch.Title != "" {
-		return ch.Title
+	return t.titled(string(ch.Name), ch.Title, ch.Words)
+}
+
+func (t *tables) protection(how string) string {
+	if how == "" {
+		return ""
 	}
-	return pretty(string(ch.Name))
+	return t.said("protection."+how, how)
 }
 
 func (t *tables) statisticTable() *table {
-	m := &table{ID: "statistics", Short: "Counts we share", Caption: "Counts that leave us, and identify nobody",
-		Columns: []string{"Count", "By", "How nobody is found in it", "Who gets it"}}
+	m := t.table("statistics", 4)
 	var rows []tableRow
 	for _, s := range t.set.Statistics {
 		if t.here(s.At) {
@@ -155,39 +159,36 @@ func (t *tables) statisticTable() *table {
 }
 
 func (t *tables) statisticRow(s *rule.Statistic) tableRow {
-	title := s.Title
-	if title == "" {
-		title = pretty(s.Name)
-	}
 	dims := make([]string, len(s.By))
 	for i, d := range s.By {
 		dims[i] = t.category(d.Category.Name)
 		if d.Band > 0 {
-			dims[i] += " in bands of " + strconv.Itoa(d.Band)
+			dims[i] = t.l.Say("band", "data", dims[i], "n", strconv.Itoa(d.Band))
 		}
 	}
 	var guards []string
 	if s.Smallest > 0 {
-		guards = append(guards, "no count under "+strconv.Itoa(s.Smallest))
+		guards = append(guards, t.l.Say("smallest", "n", strconv.Itoa(s.Smallest)))
 	}
 	if s.Epsilon > 0 {
-		budget := "noise is added (ε = " + strconv.FormatFloat(s.Epsilon, 'g', -1, 64)
-		if s.Per != "" {
-			budget += " a " + pretty(s.Per)
+		key := "noise." + s.Per
+		if !t.l.Has(key) {
+			key = "noise"
 		}
-		guards = append(guards, budget+")")
+		epsilon := strings.Replace(strconv.FormatFloat(s.Epsilon, 'g', -1, 64), ".", t.l.Say("decimal"), 1)
+		guards = append(guards, t.l.Say(key, "e", epsilon))
 	}
-	to := list(t.recipientsOf(s.To))
+	to := t.l.List(t.recipientsOf(s.To))
 	if to == "" {
-		to = "nobody outside"
+		to = t.l.Say("to.none")
 	}
-	return tableRow{ID: "statistic-" + s.Name, Title: upperFirst(title), Cells: []cell{lines(list(dims)), lines(guards...), lines(to)}}
+	return tableRow{ID: "statistic-" + s.Name, Title: upperFirst(t.titled(s.Name, s.Title, s.Words)),
+		Cells: []cell{lines(t.l.List(dims)), lines(guards...), lines(to)}}
 }
 
 // choiceTable says how to say no to each purpose: what follows from its ground.
 func (t *tables) choiceTable() *table {
-	m := &table{ID: "choices", Short: "Your choices", Caption: "Your choices, purpose by purpose",
-		Columns: []string{"Purpose", "What you can do", "One by one"}}
+	m := t.table("choices", 3)
 	var rows []tableRow
 	for _, p := range t.set.Purposes {
 		if t.here(p.At) {
@@ -200,47 +201,48 @@ func (t *tables) choiceTable() *table {
 
 func (t *tables) choiceRow(p *rule.Purpose) tableRow {
 	row := tableRow{ID: "choice-" + string(p.Name), Title: upperFirst(t.purpose(string(p.Name)))}
-	fine := lines(refusable("topic", prettyRefs(p.Topics)), refusable("channel", channels(p.Channels)))
-	if len(fine.Lines) == 0 {
-		fine = lines("all of it, or none")
+	var fine cell
+	if len(p.Topics) > 0 {
+		fine.Lines = append(fine.Lines, line{Text: upperFirst(t.l.Say("each.topic", "list", t.l.List(t.identifiers(p.Topics))))})
 	}
-	can := lines(choice(p.Basis))
-	if len(p.Honours) > 0 {
-		can.Lines = append(can.Lines, line{Text: "The signal " + list(signals(p.Honours)) + " says no for you"})
+	if len(p.Channels) > 0 {
+		fine.Lines = append(fine.Lines, line{Text: upperFirst(t.l.Say("each.channel", "list", t.l.List(t.channelsOf(p.Channels))))})
+	}
+	if len(fine.Lines) == 0 {
+		fine = lines(t.l.Say("each.none"))
+	}
+	can := lines(t.choice(p.Basis))
+	for _, s := range p.Honours {
+		can.Lines = append(can.Lines, line{Text: upperFirst(t.l.Say("signal", "signal", t.said("signal."+s.Name, s.Name)))})
 	}
 	row.Cells = []cell{can, fine}
 	return row
 }
 
-func refusable(kind string, words []string) string {
-	if len(words) == 0 {
-		return ""
+// choice says what a person can do about processing on this ground.
+func (t *tables) choice(b *rule.Basis) string {
+	switch {
+	case b == nil:
+		return t.l.Say("choice.none")
+	case b.Kind == rule.BasisProfile:
+		return t.l.Say("choice.no_objection")
 	}
-	return "each " + kind + ": " + list(words)
+	return t.said("choice."+string(b.Kind), string(b.Kind))
 }
 
-// choice says what a person can do about processing on this ground.
-func choice(b *rule.Basis) string {
-	if b == nil {
-		return "nothing to do: it does not happen"
+func (t *tables) channelsOf(refs []rule.Ref) []string {
+	out := make([]string, len(refs))
+	for i, r := range refs {
+		out[i] = t.said("channel."+r.Name, r.Name)
 	}
-	switch b.Kind {
-	case rule.BasisConsent:
-		return "say no, or withdraw your consent at any time"
-	case rule.BasisNoObjection, rule.BasisProfile:
-		return "say no, or change your mind at any time"
-	case rule.BasisLegitimate:
-		return "object at any time"
-	case rule.BasisContract:
-		return "leave the service, and it ends"
-	case rule.BasisLaw:
-		return "the law leaves no choice; nothing else opens this data"
-	}
-	return "ask us"
+	return out
 }
 
 // nevers says what never happens, for the reader of the page.
 func (t *tables) nevers() []string {
+	if !t.l.English() {
+		return t.neversTranslated()
+	}
 	s := &speaker{names: t.names}
 	for _, n := range t.set.Nevers {
 		if t.here(n.At) {

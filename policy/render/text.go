@@ -27,7 +27,7 @@ func Text(w io.Writer, set *rule.Set, p *policy.Policy, o Options) error {
 		paragraph(b, "", pg.Controller)
 	}
 	if pg.Published != "" {
-		paragraph(b, "", "Version of "+pg.Published)
+		paragraph(b, "", pg.Dated())
 	}
 	for _, s := range []*section{pg.Intro, pg.Lead} {
 		if s != nil {
@@ -45,7 +45,7 @@ func Text(w io.Writer, set *rule.Set, p *policy.Policy, o Options) error {
 	}
 	pg.textTables(b)
 	if pg.Version != "" {
-		fmt.Fprintf(b, "\nVersion %s\n", pg.Version)
+		fmt.Fprintf(b, "\n%s\n", pg.l.Say("version", "version", pg.Version))
 	}
 	return b.Flush()
 }
@@ -80,19 +80,19 @@ func textBody(b *bufio.Writer, s *section) {
 	}
 	switch {
 	case len(s.Rules) > 0:
-		paragraph(b, "", s.Enforced()+":")
+		paragraph(b, "", s.Enforced()+strings.TrimRight(s.page.l.Say("colon"), " "))
 		for _, r := range s.Rules {
 			hang(b, "  | ", "  | ", r)
 		}
 	case s.Informative != "":
-		paragraph(b, "", "For information: "+s.Informative)
+		paragraph(b, "", s.ForInformation()+s.page.l.Say("colon")+s.Informative)
 	}
 }
 
 func (pg *page) textTables(b *bufio.Writer) {
 	if len(pg.Nevers) > 0 {
 		fmt.Fprintln(b)
-		underline(b, "What we never do", "-")
+		underline(b, pg.Say("nevers"), "-")
 		fmt.Fprintln(b)
 		for _, n := range pg.Nevers {
 			hang(b, "* ", "  ", n)
@@ -102,12 +102,12 @@ func (pg *page) textTables(b *bufio.Writer) {
 		fmt.Fprintln(b)
 		underline(b, t.Caption, "-")
 		for _, body := range t.Bodies {
-			textRows(b, body)
+			pg.textRows(b, body)
 		}
 	}
 	if len(pg.Examples) > 0 {
 		fmt.Fprintln(b)
-		underline(b, "Examples", "-")
+		underline(b, pg.Say("examples"), "-")
 		for _, e := range pg.Examples {
 			outcome := "refused"
 			if e.Permitted {
@@ -123,18 +123,19 @@ func (pg *page) textTables(b *bufio.Writer) {
 	}
 }
 
-func textRows(b *bufio.Writer, body tableBody) {
+func (pg *page) textRows(b *bufio.Writer, body tableBody) {
+	colon := pg.Say("colon")
 	if body.Title != "" {
 		title := body.Title
 		if body.Note != "" {
-			title += " (" + body.Note + ")"
+			title = pg.l.Say("parens", "x", title, "y", body.Note)
 		}
 		paragraph(b, "", title)
 	}
 	for _, r := range body.Rows {
 		title := r.Title
 		if len(r.Notes) > 0 {
-			title += " (" + strings.Join(r.Notes, "; ") + ")"
+			title = pg.l.Say("parens", "x", title, "y", strings.Join(r.Notes, pg.Say("semicolon")))
 		}
 		fmt.Fprintln(b)
 		hang(b, "  ", "  ", title)
@@ -142,13 +143,13 @@ func textRows(b *bufio.Writer, body tableBody) {
 			for i, l := range c.Lines {
 				said := l.Text
 				if l.Label != "" {
-					said = strings.TrimSuffix(l.Label+": "+l.Text, ": ")
+					said = strings.TrimSuffix(l.Label+colon+l.Text, colon)
 				}
 				if len(l.For) > 0 {
-					said += ": " + list(titles(l.For))
+					said += colon + pg.l.List(titles(l.For))
 				}
 				if i == 0 && c.Column != "" && len(r.Cells) > 1 {
-					hang(b, "    ", "      ", c.Column+": "+said)
+					hang(b, "    ", "      ", c.Column+colon+said)
 					continue
 				}
 				hang(b, "      ", "      ", said)

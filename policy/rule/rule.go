@@ -47,6 +47,21 @@ type Document struct {
 	Span          abide.Span
 	Sidecar       string // file that holds the rules, if not File
 	AcceptsLaw    []AcceptedLaw
+	// Labels are what the parts of the published page that are made from rules
+	// say in this document's language, where it is not what Abide would say.
+	Labels []Label
+}
+
+// Label is one text that the page says of itself, by its key in package labels.
+type Label struct{ Key, Text string }
+
+// Said returns the labels of the document by their keys.
+func (d *Document) Said() map[string]string {
+	out := make(map[string]string, len(d.Labels))
+	for _, l := range d.Labels {
+		out[l.Key] = l.Text
+	}
+	return out
 }
 
 // AcceptedLaw is a person's signature under law values that nobody reviewed.

@@ -1,12 +1,14 @@
 package source
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy/diag"
+	"github.com/abide-privacy/abide/policy/labels"
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
@@ -34,6 +36,7 @@ func (d *decoder) document(b *hclsyntax.Block) {
 		"law_of":         d.lawOf(doc),
 		"yields_to":      d.yieldsTo(doc),
 		"accepts_law":    d.acceptsLaw(&doc.AcceptsLaw),
+		"labels":         d.labels(doc),
 	})
 	if translation != nil {
 		doc.TranslationOf = abide.DocumentName(translation.Name)
@@ -55,6 +58,58 @@ func (d *decoder) language(doc *rule.Document) func(field) {
 		}
 		doc.Language = tag
 	}
+}
+
+// labels reads what the page says beside the prose: { contents = "Inhalt",
+// "until.order.closed" = "bis …" }.
+func (d *decoder) labels(doc *rule.Document) func(field) {
+	return func(f field) {
+		fields, ok := d.objectFields(f)
+		if !ok {
+			return
+		}
+		for _, l := range fields {
+			if !labels.Known(l.name) {
+				out := diag.New(diag.UnknownArgument, l.at, "there is no label %s", l.name)
+				out.Hint = diag.DidYouMean(l.name, labels.Keys())
+				d.report(out)
+				continue
+			}
+			var text string
+			d.text(&text)(l)
+			d.blanks(l, text)
+			if text != "" {
+				doc.Labels = append(doc.Labels, rule.Label{Key: l.name, Text: text})
+			}
+		}
+	}
+}
+
+// blanks reports a label that fills in what there is not, or leaves out what
+// there is: a stretch of time without its length would say nothing.
+func (d *decoder) blanks(l field, text string) {
+	has, takes := labels.Blanks(text), labels.BlanksOf(l.name)
+	for _, blank := range has {
+		if !slices.Contains(takes, blank) {
+			d.report(diag.New(diag.WrongValue, d.exprSpan(l.expr), "nothing fills in {%s} in the label %s", blank, l.name).
+				WithHint("it fills in %s", orNothing(takes)))
+			return
+		}
+	}
+	for _, blank := range takes {
+		if text != "" && !slices.Contains(has, blank) && !labels.Counts(l.name) {
+			d.report(diag.New(diag.WrongValue, d.exprSpan(l.expr), "the label %s leaves out {%s}", l.name, blank).
+				WithHint("it fills in %s", orNothing(takes)))
+			return
+		}
+	}
+}
+
+func orNothing(blanks []string) string {
+	if len(blanks) == 0 {
+		return "nothing"
+	}
+	return "{" + strings.Join(blanks, "}, {") + "}"
 }
 
 var lawOfWords = []string{string(rule.LawOfResidence), string(rule.LawOfWhereabouts), string(rule.LawOfController)}
