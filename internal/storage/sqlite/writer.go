@@ -378,15 +378,26 @@ func (w *writer) again() (*op, error) {
 // finish commits. If that fails, nobody knows whether the commit record is on
 // disk: the connection is given up, and those who would have been answered
 // with success are told so.
+//
+// A full disk is the exception. The commit record is the last frame that a
+// commit writes to the log (no padding follows it where the file system does
+// not tear what a write leaves alone, which SQLite assumes), and it was not
+// written whole, or nothing would have failed: it is not valid when the log is
+// read again (https://sqlite.org/fileformat2.html#wal_file_format). A failed
+// sync is another error.
 func (w *writer) finish() {
 	err := w.commitNow()
 	if err == nil {
 		return
 	}
 	w.drop()
+	outcome := errors.Join(storage.ErrOutcomeUnknown, err)
+	if primary(err) == lib.SQLITE_FULL {
+		outcome = mapped(err)
+	}
 	for _, o := range w.batch {
 		if o.err == nil {
-			o.err = errors.Join(storage.ErrOutcomeUnknown, err)
+			o.err = outcome
 		}
 	}
 }

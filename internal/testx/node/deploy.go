@@ -102,9 +102,12 @@ type Job struct {
 	Do      string // load, crash, recover, fail or serve
 	Clients int    // load
 	Writes  int    // load: acknowledged operations until it ends; 0 is no end
-	Case    string // crash, recover, fail: name of the use case
-	Step    int    // crash, fail: number of the write, from 1
-	After   bool   // crash, fail: when the write is durable, not before it
+
+	Refusals bool // load: say also which calls were refused and are sent again
+
+	Case  string // crash, recover, fail: name of the use case
+	Step  int    // crash, fail: number of the write, from 1
+	After bool   // crash, fail: when the write is durable, not before it
 }
 
 // jobVariable carries the Job to a re-executed test binary.

@@ -95,17 +95,26 @@ func holds(t *testing.T, s whole.Store, v *vault.Vault, a node.Ack, erasing bool
 // 2n, ... of them with n drawn from next.
 func follow(t *testing.T, out io.Reader, next func() int, each func()) []node.Ack {
 	t.Helper()
+	n, at := 0, next()
+	return listen(t, out, func(node.Ack) {
+		if n++; n == at {
+			each()
+			at += next()
+		}
+	})
+}
+
+// listen reads what a node under load says to its end.
+func listen(t *testing.T, out io.Reader, each func(node.Ack)) []node.Ack {
+	t.Helper()
 	var acks []node.Ack
-	sc := bufio.NewScanner(out)
-	for at := next(); sc.Scan(); {
+	for sc := bufio.NewScanner(out); sc.Scan(); {
 		var a node.Ack
 		if err := json.Unmarshal(sc.Bytes(), &a); err != nil {
 			t.Fatalf("%v: %s", err, sc.Bytes())
 		}
-		if acks = append(acks, a); len(acks) == at {
-			each()
-			at += next()
-		}
+		acks = append(acks, a)
+		each(a)
 	}
 	return acks
 }

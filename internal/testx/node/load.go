@@ -26,6 +26,9 @@ type Ack struct {
 	Epoch   uint64             `json:",omitempty"`
 	// Tries is how often the call was sent until it was acknowledged.
 	Tries int `json:",omitempty"`
+	// Why is the detail of the error, of an Op "refused": a call that was not
+	// acknowledged and is sent again. Said if the Job asks for it.
+	Why string `json:",omitempty"`
 }
 
 // load runs clients that make people, take in data, record consents, read,
@@ -46,7 +49,7 @@ func (j Job) load(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i := range j.Clients {
 		wg.Go(func() {
-			c := &loader{e: e, n: i}
+			c := &loader{e: e, n: i, refusals: j.Refusals}
 			for errs[i] == nil && (j.Writes == 0 || left.Add(-1) >= 0) {
 				errs[i] = c.next(ctx)
 			}
@@ -63,6 +66,8 @@ type loader struct {
 	calls  int
 	id     abide.SubjectID
 	number int
+
+	refusals bool
 }
 
 // next makes a person, does some things to them, and goes on to the next.
@@ -93,13 +98,18 @@ func (l *loader) next(ctx context.Context) error {
 // until repeats a call while its failure says that it may succeed: the store is
 // not available, or cannot tell the outcome. A node that is not killed itself
 // goes on when its database is back.
-func until(call func() error) (int, error) {
+func (l *loader) until(call func() error) (int, error) {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	for n := 1; ; n++ {
 		err := call()
 		switch abide.ErrorCode(err) {
 		case abide.CodeUnavailable, abide.CodeOutcomeUnknown:
+			if l.refusals {
+				if err := say(Ack{Op: "refused", Why: abide.ErrorDetail(err)}); err != nil {
+					return n, err
+				}
+			}
 			<-pause.C
 			continue
 		}
@@ -113,7 +123,7 @@ func until(call func() error) (int, error) {
 func (l *loader) create(ctx context.Context, key string) error {
 	l.number++
 	var got engine.CreatedSubject
-	n, err := until(func() (err error) {
+	n, err := l.until(func() (err error) {
 		got, err = l.e.CreateSubject(ctx, app(key), person("ref "+key))
 		return err
 	})
@@ -131,7 +141,7 @@ func (l *loader) collect(ctx context.Context, key string) error {
 		m, service = map[abide.Category]any{"person.account": "account " + key}, "chat"
 	}
 	var got engine.Collected
-	n, err := until(func() (err error) {
+	n, err := l.until(func() (err error) {
 		got, err = l.e.Collect(ctx, app(key), engine.Collect{Subject: l.id, Service: service, Source: "load", Items: items(m)})
 		return err
 	})
@@ -143,7 +153,7 @@ func (l *loader) collect(ctx context.Context, key string) error {
 
 func (l *loader) consent(ctx context.Context, key, action string) error {
 	var got engine.Receipt
-	n, err := until(func() (err error) {
+	n, err := l.until(func() (err error) {
 		got, err = l.e.WriteConsent(ctx, app(key), asked(l.id, action))
 		return err
 	})
@@ -155,7 +165,7 @@ func (l *loader) consent(ctx context.Context, key, action string) error {
 
 func (l *loader) read(ctx context.Context) error {
 	var got *engine.ReadResult
-	n, err := until(func() (err error) {
+	n, err := l.until(func() (err error) {
 		got, err = l.e.ReadData(ctx, app(""), engine.Read{Subject: l.id, Purpose: "provide", Categories: []abide.Category{"person.email"}})
 		return err
 	})
@@ -169,7 +179,7 @@ func (l *loader) erase(ctx context.Context) error {
 	if err := say(Ack{Op: "erasing", Subject: l.id}); err != nil {
 		return err
 	}
-	n, err := until(func() error { _, err := l.e.Erase(ctx, lead(""), l.id); return err })
+	n, err := l.until(func() error { _, err := l.e.Erase(ctx, lead(""), l.id); return err })
 	if err != nil {
 		return err
 	}
@@ -185,7 +195,7 @@ func (l *loader) imports(ctx context.Context, key string) error {
 			BirthDate: abide.Date{Year: 1980, Month: 1, Day: 1}, Items: items(map[abide.Category]any{"person.name": "Ann"})})
 	}
 	var out []engine.ImportOutcome
-	n, err := until(func() (err error) { out, err = l.e.Import(ctx, lead(""), in); return err })
+	n, err := l.until(func() (err error) { out, err = l.e.Import(ctx, lead(""), in); return err })
 	if err != nil {
 		return err
 	}
@@ -205,13 +215,13 @@ func (l *loader) imports(ctx context.Context, key string) error {
 }
 
 func (l *loader) imported(ctx context.Context, reference string) (id abide.SubjectID, err error) {
-	_, err = until(func() (err error) { id, err = found(ctx, l.e, reference); return err })
+	_, err = l.until(func() (err error) { id, err = found(ctx, l.e, reference); return err })
 	return id, err
 }
 
 func (l *loader) publish(ctx context.Context) error {
 	var epoch uint64
-	n, err := until(func() error {
+	n, err := l.until(func() error {
 		_, info, err := l.e.Publish(ctx, lead(""), edition(rand.IntN(1000)))
 		epoch = info.Epoch
 		return err
