@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,19 +103,29 @@ type Keys struct {
 	// Quorum is how many of the witnesses must have signed a checkpoint for it
 	// to count.
 	Quorum    int
-	log       note.Verifier
+	log       []note.Verifier
 	witnesses []note.Verifier
 }
 
 // NewKeys reads verifier keys (c2sp.org/signed-note): the log's, of type
-// Ed25519, and those of witnesses, of type timestamped Ed25519 cosignature.
-// The name in the log's key is the origin its checkpoints must have.
+// Ed25519, one a line if it has had several, and those of witnesses, of type
+// timestamped Ed25519 cosignature. The name in the log's keys is the origin its
+// checkpoints must have.
 func NewKeys(log string, witnesses ...string) (*Keys, error) {
-	v, err := note.NewVerifier(strings.TrimSpace(log))
-	if err != nil {
-		return nil, &Fault{Code: KeyMalformed, Entry: -1, What: "the log's key is not a verifier key of Ed25519 in signed-note form", Err: err}
+	k := &Keys{}
+	for line := range strings.FieldsSeq(log) {
+		v, err := note.NewVerifier(line)
+		if err != nil {
+			return nil, &Fault{Code: KeyMalformed, Entry: -1, What: "the log's key is not a verifier key of Ed25519 in signed-note form", Err: err}
+		}
+		if len(k.log) > 0 && v.Name() != k.Origin() {
+			return nil, &Fault{Code: KeyMalformed, Entry: -1, What: "the keys are of different logs"}
+		}
+		k.log = append(k.log, v)
 	}
-	k := &Keys{log: v}
+	if len(k.log) == 0 {
+		return nil, &Fault{Code: KeyMalformed, Entry: -1, What: "there is no key of the log"}
+	}
 	seen := map[string]bool{}
 	for _, w := range witnesses {
 		v, err := NewCosignatureVerifier(strings.TrimSpace(w))
@@ -131,7 +142,7 @@ func NewKeys(log string, witnesses ...string) (*Keys, error) {
 }
 
 // Origin is the origin that the log's checkpoints must have.
-func (k *Keys) Origin() string { return k.log.Name() }
+func (k *Keys) Origin() string { return k.log[0].Name() }
 
 // Open verifies a published checkpoint. It refuses one without a valid
 // signature of the log, of another origin, with a wrong signature of any known
@@ -140,7 +151,7 @@ func (k *Keys) Open(signed []byte) (*SignedCheckpoint, error) {
 	bad := func(code FaultCode, what string, err error) (*SignedCheckpoint, error) {
 		return nil, &Fault{Code: code, Path: checkpointPath, Entry: -1, What: what, Err: err}
 	}
-	n, err := note.Open(signed, note.VerifierList(append([]note.Verifier{k.log}, k.witnesses...)...))
+	n, err := note.Open(signed, note.VerifierList(slices.Concat(k.log, k.witnesses)...))
 	if err != nil {
 		return bad(CheckpointSignature, "no valid signature of "+k.Origin(), err)
 	}
@@ -154,7 +165,7 @@ func (k *Keys) Open(signed []byte) (*SignedCheckpoint, error) {
 	out := &SignedCheckpoint{Checkpoint: c, Note: signed}
 	own := false
 	for _, s := range n.Sigs {
-		if s.Name == k.log.Name() && s.Hash == k.log.KeyHash() {
+		if slices.ContainsFunc(k.log, func(v note.Verifier) bool { return v.Name() == s.Name && v.KeyHash() == s.Hash }) {
 			own = true
 			continue
 		}

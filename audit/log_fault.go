@@ -16,6 +16,7 @@ const (
 	CheckpointSignature FaultCode = "checkpoint_signature" // not signed by the log, or changed after
 	CheckpointOrigin    FaultCode = "checkpoint_origin"    // of another log
 	CheckpointRoot      FaultCode = "checkpoint_root"      // signs another tree than what is published
+	CheckpointLate      FaultCode = "checkpoint_late"      // no new one for longer than the reader allows
 	NotWitnessed        FaultCode = "not_witnessed"        // fewer witnesses signed than asked for
 	LogShorter          FaultCode = "log_shorter"          // entries that were there are gone
 	LogForked           FaultCode = "log_forked"           // entries that were there are others now

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -126,6 +127,27 @@ func (l *Log) Entry(ctx context.Context, c *Checkpoint, index int64) ([]byte, er
 		return nil, &Fault{Code: EntryDiffers, Path: path, Entry: index, What: "it is not the entry whose hash is in the tree"}
 	}
 	return e, nil
+}
+
+// Find returns the index of an entry, searching from the newest on. It returns
+// -1 if the log under this checkpoint does not have it. passed, which may be
+// nil, is told how many entries were searched.
+func (l *Log) Find(ctx context.Context, c *Checkpoint, entry []byte, passed func(int64)) (int64, error) {
+	for n := (c.Size - 1) / tileWidth; n >= 0 && c.Size > 0; n-- {
+		entries, _, err := l.bundle(ctx, n, widthAt(c.Size, 0, n))
+		if err != nil {
+			return -1, err
+		}
+		for i, e := range entries {
+			if bytes.Equal(e, entry) {
+				return n*tileWidth + int64(i), nil
+			}
+		}
+		if passed != nil {
+			passed(c.Size - n*tileWidth)
+		}
+	}
+	return -1, nil
 }
 
 // bundle fetches entries. The log may have dropped a partial bundle once the

@@ -168,6 +168,9 @@ func (r *rebuild) entries(ctx context.Context) error {
 	})
 	for ch := range chunks {
 		<-ch.done
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := r.take(ctx, ch); err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 		m.decideCommand(), m.subjectCommand(), m.consentCommand(), m.eraseCommand(), m.importCommand(),
 		m.keysCommand(), m.tokenCommand(), m.registerCommand(), m.approvalCommand(), m.findingsCommand(),
 		m.backupCommand(), m.restoreCommand(), m.migrateCommand(),
-		m.doctorCommand(),
+		m.doctorCommand(), m.logCommand(),
 	)
 	strict(root)
 	return root

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/abide-privacy/abide/internal/testx/testlog"
 )
 
 // TestMain makes the test binary double as abide, so that scripts run the very
@@ -46,6 +49,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"field":    cmdField,
 			"exitcode": cmdExitCode,
+			"testlog":  cmdTestLog,
+			"flipbyte": cmdFlipByte,
 		},
 	})
 }
@@ -85,4 +90,39 @@ func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+// cmdTestLog publishes a log and its key: testlog DIR SIZE [SHARED]. Two logs
+// have the first SHARED entries in common, all of them unless said otherwise.
+func cmdTestLog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: testlog DIR SIZE [SHARED]")
+	}
+	size, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	l, err := testlog.New("shop.example/log")
+	ts.Check(err)
+	if len(args) == 3 {
+		shared, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		ts.Check(l.Grow(shared, ""))
+		ts.Check(l.Grow(size, "another"))
+	}
+	ts.Check(l.Grow(size, ""))
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.RemoveAll(dir))
+	ts.Check(l.Publish(dir))
+	ts.Check(os.WriteFile(ts.MkAbs("shop.key"), []byte(l.Key+"\n"), 0o600))
+}
+
+// cmdFlipByte changes a byte of a file: flipbyte FILE POSITION
+func cmdFlipByte(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flipbyte FILE POSITION")
+	}
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	raw := []byte(ts.ReadFile(args[0]))
+	raw[at] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), raw, 0o600))
 }
