@@ -34,9 +34,7 @@ type change struct {
 	engine  *Engine
 	entries []pendingEntry
 	refused *refusal
-	claims  []storage.Lookup // taken before the commit, confirmed after it
-	stale   []storage.Lookup // dropped after it
-	doomed  []string         // names of blobs that no item holds after it
+	doomed  []string // names of blobs that no item holds after it
 	// answerLife is how long the answer is remembered; zero: idempotencyLife.
 	answerLife time.Duration
 	answer     []byte               // to remember
@@ -144,11 +142,10 @@ func attempt[T any](ctx context.Context, e *Engine, c Call, id abide.SubjectID, 
 	return answer, nil
 }
 
-// land marks the blobs that the change gives up, claims its look-ups, commits
-// it, and settles both. What survives a crash between these steps is harmless:
-// a marked blob is found to be held or not, a claim expires, an unconfirmed one
-// is confirmed by its finder, a stale one is found not to be borne by its
-// subject.
+// land marks the blobs that the change gives up, commits it with its look-ups,
+// and settles the blobs: a marked one is found to be held or not by whoever
+// carries on after a crash. If a unique value is claimed, it finds out by whom,
+// and the change is built again once the value is free.
 func (ch *change) land(ctx context.Context) error {
 	e := ch.engine
 	for _, name := range ch.doomed {
@@ -156,28 +153,20 @@ func (ch *change) land(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(ch.claims) > 0 {
-		if err := e.claim(ctx, ch.claims, ch.now); err != nil {
-			return err
-		}
-		if e.late(ch.now) {
-			return storage.ErrConflict // build again, with a fresh claim
+	if len(ch.Claims) > 0 && e.late(ch.now) {
+		return storage.ErrConflict // build again, with fresh claims
+	}
+	ch.Claimed = ch.now
+	err := ch.commit(ctx)
+	if errors.Is(err, storage.ErrTaken) {
+		if err = e.claim(ctx, ch.Claims, ch.now); err == nil {
+			err = storage.ErrConflict // free now, and ours
 		}
 	}
-	if err := ch.commit(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	after := context.WithoutCancel(ctx)
-	if len(ch.claims) > 0 {
-		if err := e.store.Confirm(after, ch.claims); err != nil {
-			e.log.Warn("look-up not confirmed yet", "subject", ch.id.String(), "error", err.Error())
-		}
-	}
-	if len(ch.stale) > 0 {
-		if err := e.store.Drop(after, ch.stale); err != nil {
-			e.log.Warn("stale look-up not dropped yet", "subject", ch.id.String(), "error", err.Error())
-		}
-	}
 	for _, name := range ch.doomed {
 		e.discard(after, name)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -10,9 +11,10 @@ import (
 )
 
 // Look-ups lie apart from their subject, sharded by their value, so no
-// transaction holds both. A value is claimed first (the claim expires by
+// transaction need hold both. A value is claimed first (the claim expires by
 // itself), then the item that bears it is committed, then the claim is
-// confirmed. A finder believes the item, never the claim.
+// confirmed: by the store, in one trip (storage.Change). A finder believes the
+// item, never the claim.
 
 // claims makes the look-ups of one value: one for each index key, so that a
 // rotation of the index writes both and reads both.
@@ -22,6 +24,11 @@ func claims(category abide.Category, id abide.SubjectID, values []storage.IndexV
 		out[i] = storage.Lookup{Category: category, Index: v, Unique: unique, Subject: id, Expires: expires}
 	}
 	return out
+}
+
+// claimed reports whether one of the claims is on the value that the item bears.
+func claimed(all []storage.Lookup, it *storage.Item) bool {
+	return slices.ContainsFunc(all, func(l storage.Lookup) bool { return holdsValue([]storage.Item{*it}, l) })
 }
 
 // holdsValue reports whether one of the items bears the look-up's value.

@@ -378,7 +378,7 @@ func (b *collecting) index(cat *policy.Category, it *storage.Item, normal []byte
 		return storageError(err)
 	}
 	it.IndexKey, it.Index = values[0].Key, values[0].Value
-	b.claims = append(b.claims, claims(cat.Name, b.id, values, cat.Find == "unique", b.now.Add(claimLife))...)
+	b.Claims = append(b.Claims, claims(cat.Name, b.id, values, cat.Find == "unique", b.now.Add(claimLife))...)
 	return nil
 }
 
@@ -396,8 +396,8 @@ func (b *collecting) place(cat *policy.Category, it *storage.Item) {
 		}
 		it.ID, it.Version = old.ID, old.Version+1
 		b.rectified = true
-		if old.IndexKey != "" && !same {
-			b.stale = append(b.stale, storage.LookupsOf(b.id, []storage.Item{*old})...)
+		if old.IndexKey != "" && !claimed(b.Claims, old) {
+			b.Stale = append(b.Stale, storage.LookupsOf(b.id, []storage.Item{*old})...)
 		}
 		return
 	}

@@ -204,24 +204,45 @@ func TestLandedIsNotRepeated(t *testing.T) {
 	})
 }
 
-func TestUniqueValues(t *testing.T) {
+func TestUniqueValues(t *testing.T) { onEvery(t, uniqueValues) }
+
+func uniqueValues(t *testing.T, w *world) {
+	ann, bob := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
+	account := func(id abide.SubjectID, v string) error {
+		_, err := w.e.Collect(t.Context(), app, put(id, "chat", items{"person.account": v}))
+		return err
+	}
+	must(t, account(ann, "a-1"))
+	wantError(t, account(bob, "a-1"), abide.CodeConflict, "value_taken")
+	must(t, account(ann, "a-1")) // her own again
+	must(t, account(ann, "a-2"))
+	must(t, account(bob, "a-1")) // free again
+	_, err := w.e.Erase(t.Context(), admin, ann)
+	must(t, err)
+	must(t, account(bob, "a-2"))
+	if ids, err := w.e.Lookup(t.Context(), app, engine.Lookup{Category: "person.account", Value: []byte(`"a-2"`), Purpose: "chat"}); err != nil || !slices.Equal(ids, []abide.SubjectID{bob}) {
+		t.Fatalf("found %v, %v", ids, err)
+	}
+}
+
+// TestLookupsApart is TestUniqueValues where look-ups lie on other servers.
+func TestLookupsApart(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		w.faults.distributed = true
+		uniqueValues(t, w)
+	})
+}
+
+// What commits in one piece is not there in pieces: a change that failed has
+// left no claim that would keep others out.
+func TestFailedChangeClaimsNothing(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		ann, bob := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
-		account := func(id abide.SubjectID, v string) error {
-			_, err := w.e.Collect(t.Context(), app, put(id, "chat", items{"person.account": v}))
-			return err
-		}
-		must(t, account(ann, "a-1"))
-		wantError(t, account(bob, "a-1"), abide.CodeConflict, "value_taken")
-		must(t, account(ann, "a-1")) // her own again
-		must(t, account(ann, "a-2"))
-		must(t, account(bob, "a-1")) // free again
-		_, err := w.e.Erase(t.Context(), admin, ann)
-		must(t, err)
-		must(t, account(bob, "a-2"))
-		if ids, err := w.e.Lookup(t.Context(), app, engine.Lookup{Category: "person.account", Value: []byte(`"a-2"`), Purpose: "chat"}); err != nil || !slices.Equal(ids, []abide.SubjectID{bob}) {
-			t.Fatalf("found %v, %v", ids, err)
-		}
+		w.faults.set(map[string]error{"commit": storage.ErrUnavailable}, nil)
+		_, err := w.e.Collect(t.Context(), app, put(ann, "chat", items{"person.account": "a-1"}))
+		wantError(t, err, abide.CodeUnavailable, "storage_unavailable")
+		w.faults.clear()
+		w.collect(bob, "chat", items{"person.account": "a-1"})
 	})
 }
 
@@ -229,6 +250,7 @@ func TestUniqueValues(t *testing.T) {
 // keep others out for longer than it lives.
 func TestDanglingClaim(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
+		w.faults.distributed = true
 		ann, bob := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
 		req := put(ann, "chat", items{"person.account": "a-1"})
 		w.faults.set(map[string]error{"commit": storage.ErrUnavailable}, nil)
@@ -251,6 +273,7 @@ func TestDanglingClaim(t *testing.T) {
 // still keeps others out: its subject bears the value.
 func TestUnconfirmedClaim(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
+		w.faults.distributed = true
 		ann, bob := w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
 		w.faults.set(map[string]error{"confirm": storage.ErrUnavailable}, nil)
 		w.collect(ann, "chat", items{"person.account": "a-1"})

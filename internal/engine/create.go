@@ -277,6 +277,7 @@ func (cr *creation) create(ctx context.Context) (CreatedSubject, error) {
 type newborn struct {
 	change
 	wrapped []storage.WrappedKey
+	claims  []storage.Lookup // taken before the commit, by whoever commits it
 }
 
 func (cr *creation) build(id abide.SubjectID, now time.Time) (*newborn, error) {

@@ -131,14 +131,14 @@ func (e *Engine) eraseIntent(ctx context.Context, c Call, s *subject) error {
 	if s.force != nil {
 		draft.Controller, draft.Policy, ch.Epoch = controller(s.policy()), s.policy().Version(), s.force.epoch.N
 	}
-	stale, err := ch.survivors(draft)
-	if err != nil {
+	if err := ch.survivors(draft); err != nil {
 		return err
 	}
 	ch.Row.Status, ch.Row.Sealed = abide.StatusErasing, nil
 	env := e.envelope(c, audit.ErasureIntent)
 	env.Policy = draft.Policy
 	ch.entries = append(ch.entries, pendingEntry{envelope: env, system: true})
+	var err error
 	if ch.Erasure, err = e.erasureJob(s.id, stepIntent, s.now, draft); err != nil {
 		return err
 	}
@@ -146,20 +146,15 @@ func (e *Engine) eraseIntent(ctx context.Context, c Call, s *subject) error {
 		return err
 	}
 	e.metrics.erasure(stepIntent)
-	// Look-ups under older index keys, and of what law retains: nothing but
-	// the values leads to them, and these are about to be unreadable.
-	if err := e.store.Drop(context.WithoutCancel(ctx), stale); err != nil {
-		e.log.Warn("look-ups not dropped yet", "subject", s.id.String(), "error", err.Error())
-	}
 	return nil
 }
 
 // survivors decides, item by item, what law retains. It fills in the draft and
 // the change: retained items lose their index and get the deadline of their
 // legal ground, and the facts that later reads for the legal purpose need are
-// sealed under the law key. It returns the look-ups to drop.
-func (ch *change) survivors(draft *Certificate) ([]storage.Lookup, error) {
-	var stale []storage.Lookup
+// sealed under the law key. Their look-ups go with the change: nothing but the
+// values leads to them, and these are about to be unreadable.
+func (ch *change) survivors(draft *Certificate) error {
 	kept := map[abide.Category]*audit.Survivor{}
 	var events []policy.Event
 	for i := range ch.items {
@@ -172,20 +167,20 @@ func (ch *change) survivors(draft *Certificate) ([]storage.Lookup, error) {
 			if it.Compartment == storage.Law {
 				// The key may stay for others of that compartment.
 				ch.DropItems = append(ch.DropItems, storage.ItemKey{Category: it.Category, ID: it.ID})
-				stale = append(stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
+				ch.Stale = append(ch.Stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
 			}
 			continue
 		}
 		r, err := ch.engine.vault.OpenItem(ch.keys, &it)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, ev := range ch.facts.Events {
 			if ev.Ref == r.Ref && !slices.Contains(events, ev) {
 				events = append(events, ev)
 			}
 		}
-		stale = append(stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
+		ch.Stale = append(ch.Stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
 		it.IndexKey, it.Index, it.Due = "", nil, until
 		ch.PutItems = append(ch.PutItems, it)
 		sv := kept[it.Category]
@@ -198,7 +193,7 @@ func (ch *change) survivors(draft *Certificate) ([]storage.Lookup, error) {
 			sv.Until = until
 		}
 	}
-	return stale, ch.keepLaw(draft, kept, events)
+	return ch.keepLaw(draft, kept, events)
 }
 
 // keepLaw completes the draft and seals what later reads for the legal purpose
@@ -277,11 +272,8 @@ func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) 
 		return nil, err
 	}
 	defer e.settle(ticket) // the store has the intent: whatever happens, it goes on from there
-	if err := e.dropApprovals(ctx, s.id); err != nil {
+	if err := e.destroyKeys(ctx, s); err != nil {
 		return nil, err
-	}
-	if err := e.keys.Destroy(ctx, s.id, erased(s.row.Law != nil)); err != nil {
-		return nil, storageError(err)
 	}
 	e.metrics.erasure("keys_destroyed")
 	ch := &change{subject: s, engine: e}
@@ -298,6 +290,15 @@ func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) 
 	}
 	e.metrics.erasure(stepCertified)
 	return cert, nil
+}
+
+// destroyKeys destroys the keys and forgets what others were asked about the
+// person: two places, side by side, and both before the certificate.
+func (e *Engine) destroyKeys(ctx context.Context, s *subject) error {
+	asked := make(chan error, 1)
+	go func() { asked <- e.dropApprovals(ctx, s.id) }()
+	err := e.keys.Destroy(ctx, s.id, erased(s.row.Law != nil))
+	return storageError(errors.Join(err, <-asked))
 }
 
 // erased lists the compartments that an erasure destroys.

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type faults struct {
 	count  map[string]int
 
 	hooks map[string]func() // run once, before the operation
+
+	distributed bool // look-ups lie apart from their subjects
 
 	rows int // read of logs, at most so many as were asked for
 
@@ -51,6 +54,13 @@ func (f *faults) once(op string, do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.hooks = map[string]func(){op: do}
+}
+
+// apart has changes and their look-ups in transactions of their own.
+func (f *faults) apart() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.distributed
 }
 
 func (f *faults) calls(op string) int {
@@ -100,7 +110,37 @@ func (s *faultyStore) Commit(ctx context.Context, c *storage.Change) error {
 	if c.Erasure != nil {
 		op = "commit " + c.Erasure.Step
 	}
+	if s.f.apart() {
+		return s.commitApart(ctx, op, c)
+	}
 	return s.f.run(op, func() error { return s.Store.Commit(ctx, c) })
+}
+
+// commitApart is what a distributed database makes of a change: look-ups on
+// other servers, in transactions of their own, each of which may be the last.
+func (s *faultyStore) commitApart(ctx context.Context, op string, c *storage.Change) error {
+	for _, l := range c.Claims {
+		held, _, err := s.Find(ctx, l.Category, []storage.IndexValue{l.Index}, 10)
+		if err != nil {
+			return err
+		}
+		if l.Unique && slices.ContainsFunc(held, func(h storage.Lookup) bool { return h.Subject != l.Subject }) {
+			return storage.ErrTaken
+		}
+	}
+	if len(c.Claims) > 0 {
+		if err := s.Claim(ctx, c.Claims, c.Claimed); err != nil {
+			return err
+		}
+	}
+	alone := *c
+	alone.Claims, alone.Stale = nil, nil
+	if err := s.f.run(op, func() error { return s.Store.Commit(ctx, &alone) }); err != nil {
+		return err
+	}
+	_ = s.Confirm(ctx, c.Claims) // no part of the outcome
+	_ = s.Drop(ctx, c.Stale)
+	return nil
 }
 
 func (s *faultyStore) Spool(ctx context.Context, b *storage.SpoolBatch) error {

@@ -312,6 +312,7 @@ func (cr *creation) buildWith(ctx context.Context, force *inForce, add func(*cha
 		}
 		return nil, err
 	}
+	b.claims, b.Claims = b.Claims, nil
 	for _, f := range cr.finds {
 		b.claims = append(b.claims, claims(f.category, id, f.values, true, now.Add(claimLife))...)
 	}
@@ -335,5 +336,9 @@ func (cr *creation) createWith(ctx context.Context, add func(*change) error) err
 	if err := cr.e.putKeys(ctx, b); err != nil {
 		return err
 	}
+	if err := cr.e.claim(ctx, b.claims, b.now); err != nil {
+		return err
+	}
+	b.Claims = b.claims // confirmed with the subject
 	return b.land(ctx)
 }

@@ -274,7 +274,7 @@ func (b *replaying) item(plain []byte) error {
 	}
 	if at := b.find(it.Category, it.ID); at >= 0 {
 		if old := b.items[at]; old.IndexKey != "" && !bytes.Equal(old.Index, it.Index) {
-			b.stale = append(b.stale, storage.LookupsOf(b.id, []storage.Item{old})...)
+			b.Stale = append(b.Stale, storage.LookupsOf(b.id, []storage.Item{old})...)
 		}
 		b.items[at] = it
 	} else {
@@ -320,7 +320,7 @@ func (b *replaying) claimAgain(cat *policy.Category, it *storage.Item) error {
 		return err
 	}
 	it.IndexKey, it.Index = values[0].Key, values[0].Value
-	b.claims = append(b.claims, claims(it.Category, b.id, values, cat.Find == "unique", b.now.Add(claimLife))...)
+	b.Claims = append(b.Claims, claims(it.Category, b.id, values, cat.Find == "unique", b.now.Add(claimLife))...)
 	return nil
 }
 
@@ -339,7 +339,7 @@ func (b *replaying) drop(k storage.ItemKey) {
 	if at < 0 {
 		return
 	}
-	b.stale = append(b.stale, storage.LookupsOf(b.id, b.items[at:at+1])...)
+	b.Stale = append(b.Stale, storage.LookupsOf(b.id, b.items[at:at+1])...)
 	b.items = slices.Delete(slices.Clone(b.items), at, at+1)
 	b.PutItems = slices.DeleteFunc(b.PutItems, func(it storage.Item) bool { return it.Category == k.Category && it.ID == k.ID })
 	b.DropItems = append(b.DropItems, k)

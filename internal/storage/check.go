@@ -36,6 +36,11 @@ func (c *Change) Check() error {
 			return fmt.Errorf("%w: consent index of another subject", errChange)
 		}
 	}
+	for _, l := range slices.Concat(c.Claims, c.Stale) {
+		if l.Subject != c.Row.ID {
+			return fmt.Errorf("%w: look-up of another subject", errChange)
+		}
+	}
 	if c.Erasure != nil && c.Erasure.Subject != c.Row.ID {
 		return fmt.Errorf("%w: erasure of another subject", errChange)
 	}

@@ -181,6 +181,19 @@ type Change struct {
 	Entries      []Entry // to entry and pending
 	Idempotency  *IdempotencyRow
 	Erasure      *ErasureJob // put; Step "done" removes the job but keeps the certificate
+
+	// Claims are the look-ups that the change's items bear, taken at Claimed. A
+	// unique value that another subject claims, however old its claim is, fails
+	// with ErrTaken: whoever calls finds out whether that subject bears it.
+	// With the change they are confirmed; then Stale ones are dropped.
+	//
+	// Where look-ups lie on other servers than their subject, claims commit by
+	// themselves before the change, and confirmation and dropping after it. Then
+	// a claim may be left by a change that failed, until Expires, and a change
+	// may be in force whose look-ups are not settled yet: finders believe items.
+	Claims  []Lookup
+	Claimed time.Time
+	Stale   []Lookup
 }
 
 // ItemKey names an item of the subject at hand.

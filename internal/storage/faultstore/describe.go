@@ -29,6 +29,12 @@ func (f *Faults) change(c *storage.Change) string {
 	for i := range c.Entries {
 		fmt.Fprintf(&b, " entry:%d/%s", c.Entries[i].N, c.Entries[i].Kind)
 	}
+	if len(c.Claims) > 0 {
+		fmt.Fprintf(&b, " claims:%d", len(c.Claims))
+	}
+	if len(c.Stale) > 0 {
+		fmt.Fprintf(&b, " stale:%d", len(c.Stale))
+	}
 	if c.Idempotency != nil {
 		b.WriteString(" idempotency")
 	}

@@ -6,15 +6,18 @@ import (
 	"github.com/abide-privacy/abide/internal/storage"
 )
 
-// Commit sends the change as one pipeline. Its first statements refuse if the
-// policy epoch or the subject's version is another one; the second of them also
-// locks the subject until the commit. Each statement names one subject, so all
-// of them go to one shard.
+// Commit sends the change as one pipeline. Its first statements refuse if a
+// look-up is taken, or the policy epoch or the subject's version is another one;
+// the last of these also locks the subject until the commit. All others name one
+// subject, so they go to one shard. Where look-ups lie on other shards, they have
+// transactions of their own (claims.go); on one server they have none, so that a
+// collection costs one sync.
 func (s *Store) Commit(ctx context.Context, c *storage.Change) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
 	return s.d.write(ctx, func(b *batch) {
+		s.d.queueClaims(b, c)
 		if c.Epoch != 0 {
 			b.refuse(`SELECT 1 / count(*) FROM policy_epoch WHERE id = 1 AND n = $1`, int64(c.Epoch))
 		}
@@ -32,6 +35,7 @@ func (s *Store) Commit(ctx context.Context, c *storage.Change) error {
 			queueEntry(b, &c.Entries[i])
 		}
 		queueJobs(b, c)
+		s.d.settleLookups(b, c)
 	})
 }
 

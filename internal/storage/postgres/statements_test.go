@@ -54,7 +54,12 @@ var heard = sync.OnceValue(func() func(t *testing.T) []string {
 	return func(t *testing.T) []string {
 		once.Do(func() {
 			l := &listener{seen: map[string]bool{}}
-			storagetest.Run(t, suite{l})
+			storagetest.Run(t, suite{l: l})
+			t.Run("sharded", func(t *testing.T) {
+				if ran := storagetest.RunSome(t, suite{l: l, sharded: true}, "lookups/"); len(ran) < 10 {
+					t.Errorf("only %d cases about look-ups ran", len(ran))
+				}
+			})
 			for _, q := range []string{heldByMany, insertClaim, confirmClaim, dropClaim, releaseClaim, insertLook, deletePending, markLogged} {
 				l.hear(q)
 			}
@@ -64,8 +69,12 @@ var heard = sync.OnceValue(func() func(t *testing.T) []string {
 	}
 })
 
-// suite makes stores that a listener hears, on copies of one template.
-type suite struct{ l *listener }
+// suite makes stores that a listener hears, on copies of one template. They
+// take the database for a distributed one if sharded.
+type suite struct {
+	l       *listener
+	sharded bool
+}
 
 var template = sync.OnceValue(func() func(t *testing.T) string {
 	var once sync.Once
@@ -82,7 +91,9 @@ var template = sync.OnceValue(func() func(t *testing.T) string {
 })
 
 func (s suite) Open(t *testing.T) storage.Store {
-	return open(t, template()(t), Options{tracer: s.l})
+	store := open(t, template()(t), Options{tracer: s.l})
+	store.d.sharded = s.sharded
+	return store
 }
 
 func (s suite) OpenKeys(t *testing.T) storage.KeyStore {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,40 +17,80 @@ import (
 // that goes away must not leave an outcome in doubt.
 const writeTimeout = 30 * time.Second
 
-// batch is the statements of one transaction. Several are put between BEGIN
-// and COMMIT: within one pipeline PostgreSQL would do without, but a
-// distributed one commits on the shard, statement by statement, what no block
-// holds together.
+// batch is the statements of one pipeline: of one transaction, or of several
+// one after the other. Several statements of one are put between BEGIN and
+// COMMIT: within a pipeline PostgreSQL would do without, but a distributed one
+// commits on the shard, statement by statement, what no block holds together.
+//
+// What fails ends the pipeline: the server skips all that follows.
 type batch struct {
 	pgx.Batch
-	refuses map[int]string // statement -> the SQLSTATE by which it refuses
+	refuses map[int]refusal // by statement
+	starts  []int           // the statements at which further transactions begin
+	rest    int             // the statement from which on failing undoes nothing; 0: none
+}
+
+// refusal is the SQLSTATE by which a statement refuses, and what that means.
+type refusal struct {
+	state string
+	means error
 }
 
 // refuse queues a statement that divides by zero if what the change was built
 // on is not there any more: the server ends the transaction, so the statements
 // behind it can be in the pipeline already.
-func (b *batch) refuse(query string, args ...any) { b.refusing(divisionByZero, query, args) }
+func (b *batch) refuse(query string, args ...any) {
+	b.refusing(refusal{divisionByZero, storage.ErrConflict}, query, args)
+}
 
 // insertNew queues an insert that refuses if the row is there already.
-func (b *batch) insertNew(query string, args ...any) { b.refusing(uniqueViolation, query, args) }
+func (b *batch) insertNew(query string, args ...any) {
+	b.refusing(refusal{uniqueViolation, storage.ErrConflict}, query, args)
+}
 
-func (b *batch) refusing(state, query string, args []any) {
+func (b *batch) refusing(r refusal, query string, args []any) {
 	if b.refuses == nil {
-		b.refuses = map[int]string{}
+		b.refuses = map[int]refusal{}
 	}
-	b.refuses[b.Len()] = state
+	b.refuses[b.Len()] = r
 	b.Queue(query, args...)
 }
 
-// block puts the statements between BEGIN and COMMIT.
-func (b *batch) block() *batch {
-	out := &batch{refuses: map[int]string{}}
-	out.Queue(`BEGIN`)
-	out.QueuedQueries = append(out.QueuedQueries, b.QueuedQueries...)
-	for i, state := range b.refuses {
-		out.refuses[i+1] = state
+// next begins another transaction, which runs if the ones before committed.
+func (b *batch) next() { b.starts = append(b.starts, b.Len()) }
+
+// after begins the statements that follow the last transaction, each for
+// itself. It is durable then, so that one of them fails is no error.
+func (b *batch) after() { b.rest = b.Len() }
+
+// blocks puts each transaction between BEGIN and COMMIT.
+func (b *batch) blocks() *batch {
+	end := b.Len()
+	if b.rest > 0 {
+		end = b.rest
 	}
-	out.Queue(`COMMIT`)
+	if end == b.Len() && end <= 1 {
+		return b
+	}
+	out := &batch{refuses: map[int]refusal{}}
+	out.Queue(`BEGIN`)
+	for i, q := range b.QueuedQueries {
+		switch {
+		case i == end:
+			out.Queue(`COMMIT`)
+			out.after()
+		case slices.Contains(b.starts, i):
+			out.Queue(`COMMIT`)
+			out.Queue(`BEGIN`)
+		}
+		if r, ok := b.refuses[i]; ok {
+			out.refuses[out.Len()] = r
+		}
+		out.QueuedQueries = append(out.QueuedQueries, q)
+	}
+	if end == b.Len() {
+		out.Queue(`COMMIT`)
+	}
 	return out
 }
 
@@ -58,8 +99,8 @@ type sender interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// send runs the statements in one round trip. A refusal is
-// storage.ErrConflict.
+// send runs the statements in one round trip. A refusal is the error that it
+// means.
 func (b *batch) send(ctx context.Context, to sender) error {
 	results := to.SendBatch(ctx, &b.Batch)
 	for i, q := range b.QueuedQueries {
@@ -70,19 +111,25 @@ func (b *batch) send(ctx context.Context, to sender) error {
 			_, err = results.Exec()
 		}
 		if err != nil {
-			if state := b.refuses[i]; state != "" && state == code(err) {
-				err = storage.ErrConflict
+			if r := b.refuses[i]; r.state != "" && r.state == code(err) {
+				err = r.means
 			}
 			_ = results.Close() // it says the same again
+			if b.rest > 0 && i >= b.rest {
+				return nil
+			}
 			return err
 		}
 	}
-	return results.Close()
+	if err := results.Close(); b.rest == 0 {
+		return err
+	}
+	return nil
 }
 
 // write makes a pipeline of statements durable as one transaction in one round
-// trip. build is called for each try. The error is mapped; a statement that
-// refuses is storage.ErrConflict.
+// trip. build is called for each try. The error is mapped; of a statement that
+// refuses it is what that means.
 func (d *database) write(ctx context.Context, build func(b *batch)) error {
 	return d.withConn(ctx, once, func(ctx context.Context, c *pgxpool.Conn) error { return d.transact(ctx, c, build) })
 }
@@ -101,10 +148,7 @@ func (d *database) transact(ctx context.Context, c *pgxpool.Conn, build func(b *
 	}
 	b := &batch{}
 	build(b)
-	if b.Len() > 1 {
-		b = b.block()
-	}
-	err := b.send(ctx, c)
+	err := b.blocks().send(ctx, c)
 	if err != nil && c.Conn().PgConn().TxStatus() != 'I' && !c.Conn().IsClosed() {
 		// The block that failed is still open. If it cannot be closed, the pool
 		// throws the connection away.
@@ -153,7 +197,7 @@ func (d *database) withConn(ctx context.Context, mayRepeat bool, fn func(ctx con
 			return nil
 		}
 		switch {
-		case errors.Is(raw, storage.ErrConflict):
+		case errors.Is(raw, storage.ErrConflict), errors.Is(raw, storage.ErrTaken):
 			return raw
 		case !sent:
 			if err = reading(raw); !lost(raw) || try+1 >= maxReconnects {

@@ -26,11 +26,11 @@ func changeSize(c *storage.Change) int {
 	for i := range c.Entries {
 		n += 256 + len(c.Entries[i].Payload) + len(c.Entries[i].Envelope)
 	}
-	return n
+	return n + 128*(len(c.Claims)+len(c.Stale))
 }
 
-// applyChange checks what can refuse the change (the policy epoch, the
-// subject's version) before anything is written, so that a refusal leaves
+// applyChange checks what can refuse the change (the policy epoch, look-ups
+// that are taken, the subject's version) before anything is written, so that a refusal leaves
 // nothing to roll back and no savepoint is needed.
 func (w *writeConn) applyChange(c *storage.Change) error {
 	if c.Epoch != 0 || c.Indexes() {
@@ -42,8 +42,11 @@ func (w *writeConn) applyChange(c *storage.Change) error {
 			return storage.ErrConflict
 		}
 	}
+	if err := w.free(c.Claims); err != nil {
+		return err
+	}
 	for _, step := range []func(*storage.Change) error{
-		w.putSubject, w.putItems, w.putConsents, w.putFacts, w.putEntries, w.putJobs,
+		w.putSubject, w.putItems, w.putConsents, w.putFacts, w.putEntries, w.putJobs, w.putLookups,
 	} {
 		if err := step(c); err != nil {
 			return err

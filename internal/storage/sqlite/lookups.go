@@ -45,6 +45,46 @@ func (w *writeConn) claim(l *storage.Lookup, now time.Time) (int64, error) {
 		l.Index.Value, l.Index.Key, string(l.Category), holder[:], l.Subject[:], maybeAt(l.Expires), at(now))
 }
 
+// free refuses claims of a change that another subject has made before.
+func (w *writeConn) free(claims []storage.Lookup) error {
+	for i := range claims {
+		l := &claims[i]
+		if !l.Unique {
+			continue
+		}
+		held, err := w.one(`SELECT 1 FROM lookup WHERE index_value = ? AND index_key = ? AND category = ?
+			AND subject_id <> ? LIMIT 1`, func(*row) {}, l.Index.Value, l.Index.Key, string(l.Category), l.Subject[:])
+		switch {
+		case err != nil:
+			return err
+		case held:
+			return storage.ErrTaken
+		}
+	}
+	return nil
+}
+
+// putLookups writes what free let pass, confirmed at once, and drops what is
+// stale: all of it commits with the change.
+func (w *writeConn) putLookups(c *storage.Change) error {
+	for i := range c.Claims {
+		l := c.Claims[i]
+		l.Expires = time.Time{}
+		if _, err := w.claim(&l, c.Claimed); err != nil {
+			return err
+		}
+	}
+	for i := range c.Stale {
+		l := &c.Stale[i]
+		if _, err := w.exec(dropLookup, l.Index.Value, l.Index.Key, string(l.Category), l.Subject[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const dropLookup = `DELETE FROM lookup WHERE index_value = ? AND index_key = ? AND category = ? AND subject_id = ?`
+
 // Confirm makes claims permanent. A claim that expired and was taken by
 // another subject meanwhile is left alone.
 func (s *Store) Confirm(ctx context.Context, claims []storage.Lookup) error {
@@ -54,8 +94,7 @@ func (s *Store) Confirm(ctx context.Context, claims []storage.Lookup) error {
 
 // Drop removes look-ups.
 func (s *Store) Drop(ctx context.Context, claims []storage.Lookup) error {
-	return s.eachLookup(ctx, claims, `DELETE FROM lookup
-		WHERE index_value = ? AND index_key = ? AND category = ? AND subject_id = ?`)
+	return s.eachLookup(ctx, claims, dropLookup)
 }
 
 func (s *Store) eachLookup(ctx context.Context, claims []storage.Lookup, query string) error {

@@ -131,6 +131,7 @@ var changeCases = []testCase{
 			"foreign entry":     func(c *storage.Change) { c.Entries[0].Subject = idOf(99) },
 			"foreign consent":   func(c *storage.Change) { c.ConsentIndex[0].Subject = idOf(99) },
 			"foreign erasure":   func(c *storage.Change) { c.Erasure.Subject = idOf(99) },
+			"foreign claim":     func(c *storage.Change) { c.Claims = []storage.Lookup{claimOf(idOf(99), "x", true, e.now)} },
 			"entry of no one":   func(c *storage.Change) { c.Entries[0].Subject = abide.SubjectID{} },
 			"version unchanged": func(c *storage.Change) { c.Expect = 1 },
 		} {

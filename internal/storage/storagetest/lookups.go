@@ -151,4 +151,67 @@ var lookupCases = []testCase{
 		e.must(e.s.Drop(e.ctx, nil))
 		e.must(e.s.Confirm(e.ctx, []storage.Lookup{claimOf(e.id(), "absent", true, time.Time{})}))
 	}},
+	{name: "lookups/a change confirms its claims and drops what is stale", data: func(e *env) {
+		id, other := e.create(1)[0], e.id()
+		old := claimOf(id, "old", true, time.Time{})
+		e.must(e.claim(old))
+		c := e.next(id)
+		c.Claims, c.Claimed = []storage.Lookup{claimOf(id, "x", true, e.now.Add(time.Minute)), claimOf(id, "y", false, e.now.Add(time.Minute))}, e.now
+		c.Stale = []storage.Lookup{old, claimOf(id, "absent", true, time.Time{})}
+		e.commit(c)
+		equal(e, e.found("x"), ids{id})
+		equal(e, e.found("y"), ids{id})
+		equal(e, e.found("old"), ids{})
+		e.now = e.now.Add(time.Hour)
+		e.want(e.claim(claimOf(other, "x", true, time.Time{})), storage.ErrTaken)
+		l, _, err := e.s.Find(e.ctx, "person.email", []storage.IndexValue{c.Claims[1].Index}, 1)
+		e.must(err)
+		equal(e, l[0].Expires, time.Time{})
+
+		again := e.next(id) // its own, once more
+		again.Claims, again.Claimed = c.Claims, e.now
+		e.commit(again)
+		equal(e, e.found("x"), ids{id})
+	}},
+	{name: "lookups/a change whose value another claims is refused, however old the claim", data: func(e *env) {
+		id, other := e.create(1)[0], e.id()
+		e.must(e.claim(claimOf(other, "confirmed", true, time.Time{}), claimOf(other, "shared", false, time.Time{}),
+			claimOf(other, "expired", true, e.now.Add(-time.Minute))))
+		e.must(e.claim(claimOf(id, "kept", true, time.Time{})))
+		for _, value := range []string{"confirmed", "shared", "expired"} {
+			c := e.full(id)
+			c.Expect, c.Row.Version = 1, 2
+			c.Claims, c.Claimed = []storage.Lookup{claimOf(id, value, true, e.now.Add(time.Minute))}, e.now
+			c.Stale = []storage.Lookup{claimOf(id, "kept", true, time.Time{})}
+			e.want(e.s.Commit(e.ctx, c), storage.ErrTaken)
+			e.untouched(id)
+			equal(e, e.found(value), ids{other})
+			equal(e, e.found("kept"), ids{id})
+		}
+		e.must(e.claim(claimOf(id, "expired", true, e.now.Add(time.Minute)))) // which takes it over
+		c := e.next(id)
+		c.Claims, c.Claimed = []storage.Lookup{claimOf(id, "expired", true, e.now.Add(time.Minute))}, e.now
+		e.commit(c)
+		equal(e, e.found("expired"), ids{id})
+	}},
+	{name: "lookups/many may claim a value in their changes", data: func(e *env) {
+		for range 2 {
+			c := e.next(e.create(1)[0])
+			c.Claims, c.Claimed = []storage.Lookup{claimOf(c.Row.ID, "family", false, e.now.Add(time.Minute))}, e.now
+			e.commit(c)
+		}
+		equal(e, len(e.found("family")), 2)
+	}},
+	{name: "lookups/a change that conflicts settles none of its look-ups", data: func(e *env) {
+		id, other := e.create(1)[0], e.id()
+		e.must(e.claim(claimOf(id, "kept", true, time.Time{})))
+		c := e.next(id)
+		c.Expect, c.Row.Version = 5, 6
+		c.Claims, c.Claimed = []storage.Lookup{claimOf(id, "x", true, e.now.Add(time.Minute))}, e.now
+		c.Stale = []storage.Lookup{claimOf(id, "kept", true, time.Time{})}
+		e.want(e.s.Commit(e.ctx, c), storage.ErrConflict)
+		equal(e, e.found("kept"), ids{id})
+		e.now = e.now.Add(time.Hour)
+		e.must(e.claim(claimOf(other, "x", true, time.Time{})))
+	}},
 }

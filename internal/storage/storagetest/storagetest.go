@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,9 +51,15 @@ func Names() []string {
 
 // Run runs every case on a fresh store, and returns the names of those that
 // ran to their end.
-func Run(t *testing.T, b Backend) []string {
+func Run(t *testing.T, b Backend) []string { return RunSome(t, b, "") }
+
+// RunSome is Run for the cases whose names begin with prefix.
+func RunSome(t *testing.T, b Backend, prefix string) []string {
 	var ran []string
 	for _, c := range cases() {
+		if !strings.HasPrefix(c.name, prefix) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			e := &env{T: t, ctx: t.Context(), now: day}
 			if c.data != nil {

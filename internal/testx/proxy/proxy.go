@@ -27,6 +27,8 @@ type Proxy struct {
 	armed  bool
 	conns  map[*link]struct{}
 	closed bool
+	events int // that turns are ordered by
+	turns  []Turn
 }
 
 // Faults is what the proxy does to the bytes that pass.
@@ -44,7 +46,10 @@ type Faults struct {
 	Bandwidth int
 }
 
-type link struct{ near, far net.Conn }
+type link struct {
+	near, far net.Conn
+	turn      int // one more than its place in turns; 0: the target has answered all
+}
 
 // New listens on a free port of loopback and forwards to target.
 func New(target string) (*Proxy, error) {
@@ -158,7 +163,7 @@ func (p *Proxy) forward(near net.Conn) {
 		_ = near.Close()
 		return
 	}
-	c := &link{near, far}
+	c := &link{near: near, far: far}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -213,6 +218,9 @@ func (p *Proxy) pump(c *link, to, from net.Conn, out bool) {
 func (p *Proxy) pass(c *link, out bool, n int) (int, bool) {
 	p.mu.Lock()
 	f := p.faults
+	if out {
+		p.asked(c)
+	}
 	p.mu.Unlock()
 	wait := f.Delay
 	if f.Bandwidth > 0 {
@@ -234,6 +242,9 @@ func (p *Proxy) pass(c *link, out bool, n int) (int, bool) {
 		p.mu.Unlock()
 		<-change
 		p.mu.Lock()
+	}
+	if !out {
+		p.answered(c)
 	}
 	if !p.armed {
 		return n, true
