@@ -78,6 +78,7 @@ type Engine struct {
 	spool    *spooler
 	counters counters
 	findings findings
+	tidying  housekeeping
 
 	stripes [1024]sync.Mutex // one change per subject at a time on this node
 
@@ -121,10 +122,10 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	e.workers.Add(3)
-	go func() { defer e.workers.Done(); e.collector(run) }()
-	go func() { defer e.workers.Done(); e.eraser(run) }()
-	go func() { defer e.workers.Done(); e.flusher(run) }()
+	for _, work := range []func(context.Context){e.eraser, e.flusher, e.collector, e.housekeeper} {
+		e.workers.Add(1)
+		go func() { defer e.workers.Done(); work(run) }()
+	}
 	e.wakeEraser()
 	return e, nil
 }

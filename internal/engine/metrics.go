@@ -15,6 +15,9 @@ type metrics struct {
 	erasures  *prometheus.CounterVec
 	ledger    prometheus.Counter
 	gap       prometheus.Gauge
+	tidy      *prometheus.CounterVec
+	untidy    prometheus.Counter
+	orphans   prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -50,9 +53,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		gap: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "abide_restored_gap", Help: "1 while what people decided before a restore is not known, and whatever rests on it is denied.",
 		}),
+		tidy: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "abide_housekeeping_total", Help: "What ended requests left behind, removed or settled: answers, claims, confirmed, orphans.",
+		}, []string{"what"}),
+		untidy: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "abide_housekeeping_failures_total", Help: "Rounds of housekeeping that did not end.",
+		}),
+		orphans: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "abide_orphan_keys", Help: "Subjects of whom there are keys and nothing else, that wait to be collected.",
+		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.ledger, m.gap)
+		reg.MustRegister(m.ledger, m.gap, m.tidy, m.untidy, m.orphans)
 		reg.MustRegister(m.decisions, m.changes, m.conflicts, m.looks, m.batches, m.refused, m.findings, m.erasures)
 	}
 	return m
@@ -71,4 +83,15 @@ func (m *metrics) erasure(step string) { m.erasures.WithLabelValues(step).Inc() 
 func (m *metrics) spooled(n int) {
 	m.looks.Add(float64(n))
 	m.batches.Observe(float64(n))
+}
+
+func (m *metrics) orphansNoted(n int) { m.orphans.Set(float64(n)) }
+
+func (m *metrics) tidied(t Tidied, err error) {
+	for what, n := range map[string]int{"answers": t.Answers, "claims": t.Claims, "confirmed": t.Confirmed, "orphans": t.Orphans} {
+		m.tidy.WithLabelValues(what).Add(float64(n))
+	}
+	if err != nil {
+		m.untidy.Inc()
+	}
 }

@@ -83,6 +83,9 @@ type Subjects interface {
 	// rows in every subject table that erasure empties, and returns the
 	// look-ups those items held and whether more remain. It is resumable.
 	PurgeItems(ctx context.Context, id abide.SubjectID, compartments []Compartment, limit int) (dropped []Lookup, more bool, err error)
+	// ForgetAnswers deletes up to limit remembered answers that expired at that
+	// time or before, the oldest first, and returns how many.
+	ForgetAnswers(ctx context.Context, expired time.Time, limit int) (int, error)
 	// Pending returns commitments that no tile holds yet, by key order.
 	Pending(ctx context.Context, after EntryKey, limit int) ([]PendingRow, error)
 	// Count returns the number of subjects by kind and status, for the console.
@@ -106,6 +109,9 @@ type Lookups interface {
 	Find(ctx context.Context, category abide.Category, values []IndexValue, limit int) ([]Lookup, IndexKeys, error)
 	// Drop removes look-ups. Absent rows are no error.
 	Drop(ctx context.Context, claims []Lookup) error
+	// Expired returns claims that were never confirmed and expired at that time
+	// or before, the oldest first.
+	Expired(ctx context.Context, at time.Time, limit int) ([]Lookup, error)
 }
 
 // Looks is the durable record of what changed nothing: looks, disclosures,

@@ -153,6 +153,8 @@ var scans = map[string]string{
 	"SELECT index_key, count(*) FROM item":                                                                                                        "counts what is left to rotate, each shard its own",
 	"SELECT index_value, index_key, category, holder, subject_id, expires_at FROM lookup WHERE":                                                   "pages through look-ups, at the end of a rotation",
 	"SELECT kek, count(*) FROM subject_key GROUP BY":                                                                                              "counts what is left to rotate, each shard its own",
+	"SELECT category, index_key, index_value, holder <> subject_id, subject_id, expires_at FROM lookup WHERE expires_at":                          "finds claims that were never confirmed, by an index that holds no others",
+	"SELECT subject_id, key FROM idempotency WHERE expires_at":                                                                                    "finds remembered answers whose time is over, by an index",
 	"SELECT hash, name, actor, created_at, expires_at FROM token ORDER BY":                                                                        "lists tokens for an administrator",
 	"DELETE FROM token WHERE name = $1":                                                                                                           "an administrator revokes by name; one statement, which a distributed database commits on all shards at once",
 }

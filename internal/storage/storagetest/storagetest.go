@@ -33,7 +33,8 @@ type testCase struct {
 func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
-		changeCases, pageCases, purgeCases, lookupCases, lookCases, indexCases, referenceCases, keyCases, epochCases, concurrencyCases, logCases,
+		changeCases, pageCases, purgeCases, lookupCases, expiryCases, lookCases, indexCases, referenceCases, keyCases,
+		epochCases, concurrencyCases, logCases,
 	} {
 		all = append(all, group...)
 	}
