@@ -31,6 +31,13 @@ type SignedCheckpoint struct {
 	// Cosigned are the witnesses that the reader knows and whose cosignature is
 	// on the checkpoint.
 	Cosigned []Cosigned
+
+	own []note.Signature // of the log
+}
+
+// Uncosigned returns the signed note with the log's verified signatures only.
+func (c *SignedCheckpoint) Uncosigned() ([]byte, error) {
+	return note.Sign(&note.Note{Text: c.Text(), Sigs: c.own})
 }
 
 // Cosigned is a witness's statement that, at that time, this was the largest
@@ -75,7 +82,7 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 		return bad("the third line is not a hash in base64")
 	}
 	if c.Size == 0 && c.Root != emptyRoot {
-		return bad("the root of an empty log is the hash of nothing")
+		return Checkpoint{}, &Fault{Code: CheckpointRoot, Path: checkpointPath, Entry: -1, What: "the root of an empty log is the hash of nothing"}
 	}
 	if len(lines) > 3 {
 		c.Extensions = lines[3:]
@@ -163,10 +170,9 @@ func (k *Keys) Open(signed []byte) (*SignedCheckpoint, error) {
 		return bad(CheckpointOrigin, "the checkpoint is of another log than the key", nil)
 	}
 	out := &SignedCheckpoint{Checkpoint: c, Note: signed}
-	own := false
 	for _, s := range n.Sigs {
 		if slices.ContainsFunc(k.log, func(v note.Verifier) bool { return v.Name() == s.Name && v.KeyHash() == s.Hash }) {
-			own = true
+			out.own = append(out.own, s)
 			continue
 		}
 		at, err := CosignatureTime(s)
@@ -175,7 +181,7 @@ func (k *Keys) Open(signed []byte) (*SignedCheckpoint, error) {
 		}
 		out.Cosigned = append(out.Cosigned, Cosigned{Witness: s.Name, At: at})
 	}
-	if !own {
+	if len(out.own) == 0 {
 		return bad(CheckpointSignature, "witnesses signed, the log did not", nil)
 	}
 	if len(out.Cosigned) < k.Quorum {

@@ -89,7 +89,7 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 	root.SetHelpCommandGroupID("admin")
 	root.SetCompletionCommandGroupID("admin")
 	root.AddCommand(
-		m.serveCommand(), m.initCommand(),
+		m.serveCommand(), m.initCommand(), m.witnessCommand(),
 		m.policyCommand(),
 		m.decideCommand(), m.subjectCommand(), m.consentCommand(), m.eraseCommand(), m.importCommand(),
 		m.keysCommand(), m.tokenCommand(), m.registerCommand(), m.approvalCommand(), m.findingsCommand(),
