@@ -40,6 +40,8 @@ var importRules = []struct {
 		"the blob store keeps ciphertext: it knows no key, no item and no person"},
 	{"internal/witness", []string{"audit", "internal/witness"}, nil,
 		"a witness sees sizes and hashes of other people's logs: it knows nothing of a store"},
+	{"internal/log", nil, []string{"internal/engine", "internal/api", "internal/vault", "internal/storage/sqlite", "internal/storage/postgres", "cmd"},
+		"the log takes in commitments: it opens nothing, and knows no person and no use case"},
 	{"internal/vault", nil, []string{"internal/engine", "internal/api", "internal/blob", "internal/storage/sqlite", "internal/storage/postgres", "cmd"},
 		"the vault seals and opens values: it does no I/O and knows no use case"},
 	{"internal/consent", nil, []string{"internal/engine", "internal/api", "internal/storage", "cmd"},

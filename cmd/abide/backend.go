@@ -193,6 +193,8 @@ func (f storeFlags) exists() bool {
 // opened is a store with its engine.
 type opened struct {
 	engine *engine.Engine
+	store  storage.Store
+	ring   *keys.Keyring
 	closes []func(context.Context)
 }
 
@@ -264,6 +266,7 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 	if err != nil {
 		return st, err
 	}
+	st.store, st.ring = store, ring
 	profiles, err := laws.Load()
 	if err != nil {
 		return st, err

@@ -27,7 +27,7 @@ log (docs/audit.md), and no access to a store.
 
 Exit codes: 1 something is wrong, 7 entries are gone or are not what the log
 signed before, 8 nothing new for too long.`}
-	cmd.AddCommand(m.logVerifyCommand(), m.logProveCommand(), m.logWatchCommand())
+	cmd.AddCommand(m.logVerifyCommand(), m.logProveCommand(), m.logWatchCommand(), m.logRenewCommand())
 	return cmd
 }
 

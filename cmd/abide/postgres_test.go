@@ -140,7 +140,7 @@ func (c *cluster) refusesWhatIsNotGranted(t *testing.T) {
 		`UPDATE entry SET kind = 'x'`, `DELETE FROM entry`, `TRUNCATE entry`,
 		`UPDATE consent_event SET action = 'given'`, `UPDATE look SET kind = 'x'`, `DELETE FROM look`,
 		`DELETE FROM subject`, `UPDATE policy_version SET source = NULL`, `UPDATE terms SET canonical = NULL`, `DELETE FROM policy_epoch`,
-		`DELETE FROM spool`, `UPDATE meta SET value = ''`, `DELETE FROM pending`, `DELETE FROM abide_data_migration`,
+		`DELETE FROM spool`, `UPDATE meta SET value = ''`, `UPDATE pending SET n = 1`, `DELETE FROM tile`, `DELETE FROM leaf_map`, `DELETE FROM log_head`, `DELETE FROM abide_data_migration`,
 		`DROP TABLE item`, `ALTER TABLE item ADD x int`, `CREATE TABLE x (a int)`, `CREATE INDEX x ON item (category)`,
 		`ALTER TABLE entry DISABLE TRIGGER ALL`, `CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'`, `CREATE ROLE x`,
 		`COPY (SELECT 1) TO PROGRAM 'true'`, `SET ROLE abide_owner`,

@@ -31,6 +31,7 @@ type serveFlags struct {
 	logJSON    bool
 	tlsCert    string
 	tlsKey     string
+	log        logFlags
 }
 
 func (m *Main) serveCommand() *cobra.Command {
@@ -59,6 +60,7 @@ people and tokens to try things with, and serves a guided start page at /.`,
 	fl.StringVar(&f.store.keyring, "keyring", "", "file of the keyring, or `database`: encrypted, beside the wrapped keys (ABIDE_KEYRING)")
 	fl.StringVar(&f.store.master, "master", "", "key that encrypts the keyring: aws-kms://…, gcp-kms://…, hcvault://… or file:PATH (ABIDE_MASTER)")
 	fl.StringVar(&f.store.uploads, "uploads", "", "where uploads are kept: a directory, or s3://bucket/prefix?endpoint=https://host (ABIDE_UPLOADS); uploads in the data directory unless said otherwise")
+	f.log.flags(fl)
 	fl.StringVar(&f.policy, "policy", "", "policy folder to publish at start")
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
 	fl.StringVar(&f.baseURL, "base-url", "", "how outsiders reach the server, such as https://privacy.shop.example")
@@ -132,7 +134,11 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	o := api.Options{Engine: st.engine, Log: log, Metrics: registry, BaseURL: f.baseURL}
+	tiles, err := m.sequence(ctx, &f, st, log, registry)
+	if err != nil {
+		return err
+	}
+	o := api.Options{Engine: st.engine, Log: log, Metrics: registry, BaseURL: f.baseURL, Tiles: tiles}
 
 	var guide *demo
 	if f.demo {

@@ -27,6 +27,9 @@ type Options struct {
 	// BaseURL is how outsiders reach this server: "https://privacy.shop.example".
 	// Empty: taken from each request.
 	BaseURL string
+	// Tiles serves the published log below /log/, which is taken off; nil: there
+	// is none.
+	Tiles http.Handler
 	// Home serves "/" and "/start/"; nil redirects to /policy.
 	Home http.Handler
 	// Limits bound what one caller may send; zero values take the defaults.
@@ -106,6 +109,9 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /.well-known/authzen-configuration", s.authzenConfiguration)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+	if o.Tiles != nil {
+		mux.Handle("/log/", http.StripPrefix("/log", o.Tiles))
+	}
 	if o.Home != nil {
 		mux.Handle("GET /{$}", o.Home)
 		mux.Handle("GET /start/", o.Home)

@@ -59,9 +59,9 @@ func ParseS3(raw string) (S3Options, error) {
 	return o, nil
 }
 
-// OpenS3 returns a store in a bucket that must be there already. It reaches no
-// server yet; Ready does.
-func OpenS3(o S3Options) (*S3, error) {
+// Connect returns a client of the server that the options name. It reaches no
+// server yet.
+func (o S3Options) Connect() (*minio.Client, error) {
 	endpoint := o.Endpoint
 	if endpoint == "" {
 		endpoint = "https://s3.amazonaws.com"
@@ -75,7 +75,13 @@ func OpenS3(o S3Options) (*S3, error) {
 		creds = credentials.NewStaticV4(o.AccessKey, o.SecretKey, o.SessionToken)
 	}
 	opts := &minio.Options{Creds: creds, Secure: u.Scheme == "https", Region: o.Region, Transport: o.Transport, MaxRetries: 3}
-	c, err := minio.New(u.Host, opts)
+	return minio.New(u.Host, opts)
+}
+
+// OpenS3 returns a store in a bucket that must be there already. It reaches no
+// server yet; Ready does.
+func OpenS3(o S3Options) (*S3, error) {
+	c, err := o.Connect()
 	if err != nil {
 		return nil, err
 	}

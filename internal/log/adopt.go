@@ -2,6 +2,7 @@ package log
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/abide-privacy/abide/audit"
@@ -57,7 +58,8 @@ func (s *Sequencer) notContinued(ctx context.Context, c *audit.Checkpoint) error
 	if err == nil {
 		return tilesLost(fmt.Errorf("the published entries are not those of the published tiles"))
 	}
-	if f, ok := err.(*audit.Fault); ok && (f.Code == audit.LogForked || f.Code == audit.ProofWrong) {
+	var f *audit.Fault
+	if errors.As(err, &f) && (f.Code == audit.LogForked || f.Code == audit.ProofWrong) {
 		return forked("the published tree does not continue the database's")
 	}
 	return tilesLost(err)

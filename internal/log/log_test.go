@@ -35,32 +35,53 @@ type world struct {
 	*testing.T
 	ctx   context.Context
 	store storage.Store
-	keys  *keys.Keyring
-	watch time.Duration // the stopwatch of every sequencer
-	clock time.Time
-	n     uint64
-	spool map[string]uint64
-	want  map[[32]byte]bool // every commitment that was acknowledged
+	// another makes one more store of the same engine.
+	another func(t *testing.T) storage.Store
+	keys    *keys.Keyring
+	watch   time.Duration // the stopwatch of every sequencer
+	clock   time.Time
+	n       uint64
+	spool   map[string]uint64
+	want    map[[32]byte]bool // every commitment that was acknowledged
+}
+
+// newStore makes an empty SQLite store.
+func newStore(t *testing.T) storage.Store {
+	t.Helper()
+	s := must(sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "data.db"), sqlite.Options{}))(t)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 // engines runs a test on both engines.
 func engines(t *testing.T, test func(w *world)) {
 	t.Helper()
-	open := map[string]func(t *testing.T) storage.Store{
-		"sqlite": func(t *testing.T) storage.Store {
-			return must(sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "data.db"), sqlite.Options{}))(t)
-		},
-		"postgres": func(t *testing.T) storage.Store {
-			return must(postgres.Open(t.Context(), pg.Database(t), postgres.Options{}))(t)
-		},
-	}
-	for name, open := range open {
-		t.Run(name, func(t *testing.T) {
-			s := open(t)
-			t.Cleanup(func() { _ = s.Close() })
-			test(newWorld(t, s))
-		})
-	}
+	t.Run("sqlite", func(t *testing.T) {
+		w := newWorld(t, newStore(t))
+		w.another = newStore
+		test(w)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		w := newWorld(t, newDatabase(t))
+		w.another = newDatabase
+		test(w)
+	})
+}
+
+func newDatabase(t *testing.T) storage.Store {
+	t.Helper()
+	s := must(postgres.Open(t.Context(), pg.Database(t), postgres.Options{}))(t)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// twin is a world with the same keys and clock, and an empty store of the same
+// engine.
+func (w *world) twin() *world {
+	w.Helper()
+	other := newWorld(w.T, w.another(w.T))
+	other.keys, other.clock, other.another = w.keys, w.clock, w.another
+	return other
 }
 
 func newWorld(t *testing.T, s storage.Store) *world {
@@ -181,6 +202,7 @@ func (w *world) whole() *audit.SignedCheckpoint {
 // steps, verified by package audit, which shares nothing with the sequencer.
 func TestEverythingComesInOnce(t *testing.T) {
 	engines(t, func(w *world) {
+		t := w.T
 		s := w.node("n1", w.store, nil)
 		w.ok(s.Step(w.ctx))
 		if _, err := w.store.Checkpoint(w.ctx, 1); !errors.Is(err, storage.ErrNotFound) {
@@ -206,6 +228,7 @@ func TestEverythingComesInOnce(t *testing.T) {
 // TestEntriesAreFoundAndProved: by key, wherever they came in.
 func TestEntriesAreFoundAndProved(t *testing.T) {
 	engines(t, func(w *world) {
+		t := w.T
 		s := w.node("n1", w.store, nil)
 		var ids []abide.SubjectID
 		for range 40 {
@@ -253,15 +276,13 @@ func TestEntriesAreFoundAndProved(t *testing.T) {
 // read by a client over HTTP; nothing beyond the checkpoint, nothing by another
 // name.
 func TestWhatIsServed(t *testing.T) {
-	s := must(sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "data.db"), sqlite.Options{}))(t)
-	t.Cleanup(func() { _ = s.Close() })
-	w := newWorld(t, s)
+	w := newWorld(t, newStore(t))
 	seq := w.node("n1", w.store, nil)
 	server := httptest.NewServer(http.StripPrefix("/log", log.NewHandler(w.store, w.keys)))
 	t.Cleanup(server.Close)
 	get := func(path string) (*http.Response, []byte) {
 		t.Helper()
-		res := must(http.Get(server.URL + "/log/" + path))(t)
+		res := must(server.Client().Get(server.URL + "/log/" + path))(t)
 		defer res.Body.Close()
 		var b bytes.Buffer
 		must(b.ReadFrom(res.Body))(t)
@@ -317,7 +338,7 @@ func TestWhatIsServed(t *testing.T) {
 			t.Errorf("%s: Cache-Control %q", path, res.Header.Get("Cache-Control"))
 		}
 	}
-	res := must(http.Post(server.URL+"/log/checkpoint", "text/plain", nil))(t)
+	res := must(server.Client().Post(server.URL+"/log/checkpoint", "text/plain", nil))(t)
 	res.Body.Close()
 	if res.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", res.StatusCode)

@@ -41,10 +41,7 @@ type Place interface {
 
 // Dir is a place in a directory, of which a web server may serve the files. Its
 // file system honours fsync, rename and, if several nodes share it, flock.
-type Dir struct {
-	root string
-	audit.Source
-}
+type Dir struct{ root string }
 
 // OpenDir opens a directory, and makes it if it is not there.
 func OpenDir(root string) (*Dir, error) {
@@ -55,11 +52,22 @@ func OpenDir(root string) (*Dir, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // published for everybody
 		return nil, err
 	}
-	return &Dir{root, audit.Dir(root)}, syncDir(filepath.Dir(root))
+	return &Dir{root}, syncDir(filepath.Dir(root))
 }
 
 // Name implements Place.
 func (d *Dir) Name() string { return d.root }
+
+// Read implements audit.Source.
+func (d *Dir) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	dir := d.root
+	if number, rest, ok := strings.Cut(path, "/"); ok {
+		if _, ok := decimal(number, 1<<32); ok {
+			dir, path = filepath.Join(dir, number), rest
+		}
+	}
+	return audit.Dir(dir).Read(ctx, path, limit)
+}
 
 // writers bounds how many files are synced at once.
 const writers = 8

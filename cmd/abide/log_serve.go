@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/blob"
+	"github.com/abide-privacy/abide/internal/log"
+)
+
+// logFlags say how the log is published.
+type logFlags struct {
+	origin   string
+	interval time.Duration
+	place    string
+}
+
+func (f *logFlags) flags(fl *pflag.FlagSet) {
+	fl.StringVar(&f.origin, "log-origin", "", "name of the log, such as privacy.shop.example/log; set once, when the log begins (the host of --base-url, and /log)")
+	fl.DurationVar(&f.interval, "log-interval", time.Second, "how long an entry may wait for a signed checkpoint")
+	placeFlag(fl, &f.place)
+}
+
+func placeFlag(fl *pflag.FlagSet, place *string) {
+	fl.StringVar(place, "log-dir", "", "where the log is published outside the database: a directory, or s3://bucket/prefix?endpoint=https://host (ABIDE_LOG_DIR; DATA/log). It must outlive the database, be in no backup of it, and be shared by all servers of a store")
+}
+
+// originOf is the name of a log that begins now.
+func originOf(f *serveFlags, store string) string {
+	if f.log.origin != "" {
+		return f.log.origin
+	}
+	if u, err := url.Parse(f.baseURL); err == nil && u.Host != "" {
+		return u.Host + strings.TrimRight(u.Path, "/") + "/log"
+	}
+	return store + ".abide.invalid/log" // nobody can reach it, and no other store has it
+}
+
+// openPlace opens where the log is published.
+func (m *Main) openPlace(where, data string) (log.Place, error) {
+	if where == "" {
+		where = m.Env("ABIDE_LOG_DIR")
+	}
+	if where == "" {
+		where = filepath.Join(data, "log")
+	}
+	var p log.Place
+	var err error
+	if strings.HasPrefix(where, "s3://") {
+		var o blob.S3Options
+		if o, err = blob.ParseS3(where); err != nil {
+			return nil, usage("--log-dir is " + err.Error())
+		}
+		p, err = log.OpenS3(o)
+	} else {
+		p, err = log.OpenDir(where)
+	}
+	if err != nil {
+		return nil, &abide.Error{Code: abide.CodeUnavailable, Detail: "log_not_opened", Err: err,
+			Message: "the log cannot be published: " + err.Error(), Hint: "--log-dir names a directory that may be written to, or a bucket that is there"}
+	}
+	return p, nil
+}
+
+// sequence starts this node's sequencer, which ends before the engine does, and
+// returns what serves the log.
+func (m *Main) sequence(ctx context.Context, f *serveFlags, st *opened, logger *slog.Logger, reg prometheus.Registerer) (http.Handler, error) {
+	if err := st.ring.EnsureLog(ctx); err != nil {
+		return nil, err
+	}
+	place, err := m.openPlace(f.log.place, f.store.data)
+	if err != nil {
+		return nil, err
+	}
+	if f.log.interval < 10*time.Millisecond {
+		return nil, usage("--log-interval is at least 10ms")
+	}
+	var name [8]byte
+	if _, err := rand.Read(name[:]); err != nil {
+		return nil, err
+	}
+	s := log.New(log.Options{Store: st.store, Keys: st.ring, Origin: originOf(f, st.ring.Store().String()), Node: hex.EncodeToString(name[:]),
+		Alone: f.store.postgres == "", Interval: f.log.interval, Place: place, Clock: m.Now, Log: logger})
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "abide_log_stopped",
+		Help: "1 while this node, as the sequencer, cannot let the log grow; the server's own log says why."}, func() float64 {
+		if s.State() != nil {
+			return 1
+		}
+		return 0
+	}))
+	s.Start(ctx)
+	st.closes = append(st.closes, func(ctx context.Context) {
+		if err := s.Stop(ctx); err != nil {
+			logger.Warn("the log was not handed over; another node takes it after a while", "error", err.Error())
+		}
+	})
+	return log.NewHandler(st.store, st.ring), nil
+}
+
+// logRenewCommand gives a log up whose published tiles are lost.
+func (m *Main) logRenewCommand() *cobra.Command {
+	var f storeFlags
+	var place string
+	cmd := &cobra.Command{
+		Use: "renew", Short: "Give up a log whose published tiles are lost, and begin one that names it", Args: cobra.NoArgs,
+		Long: `Begins a new log, under the old one's origin and a number, whose first entry is
+the old one's last checkpoint, so that whoever kept a checkpoint sees that there
+was more. The old log stays where it is published, as far as it is there.
+
+This is for when nothing else helps: the database is behind what was published,
+and the published tiles are lost or damaged. Whoever pinned the old log's key
+needs the new one, from /log/2/key.`,
+		Example: "  abide log renew --data /var/lib/abide",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f = m.named(f)
+			if f.data == "" {
+				f.data = m.Env("ABIDE_DATA")
+			}
+			if f.postgres == "" && f.data != "" {
+				unlock, err := lockData(f.data)
+				if err != nil {
+					return err
+				}
+				defer unlock()
+			}
+			st, err := m.open(cmd.Context(), f)
+			if err != nil {
+				return err
+			}
+			defer st.close(context.WithoutCancel(cmd.Context()))
+			p, err := m.openPlace(place, f.data)
+			if err != nil {
+				return err
+			}
+			head, err := log.Renew(cmd.Context(), st.store, st.ring, p)
+			if err != nil {
+				return err
+			}
+			vkeys, err := log.VerifierKeys(st.ring, head.Origin)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(m.Stdout, "the log is now %s\n%s\n", head.Origin, strings.Join(vkeys, "\n"))
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.data, "data", "", "data directory (ABIDE_DATA)")
+	fl.StringVar(&f.postgres, "postgres", "", "URL of a PostgreSQL database (ABIDE_POSTGRES)")
+	fl.StringVar(&f.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys (ABIDE_KEYS_POSTGRES)")
+	ledgerFlag(fl, &f)
+	placeFlag(fl, &place)
+	return cmd
+}
