@@ -84,7 +84,16 @@ func (m *Main) writeKeyStatus(s engine.KeyStatus) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(m.Stdout, "\nindex roots %v\nsigning     %s", s.Index, s.Sign[0].ID)
+	fmt.Fprintln(m.Stdout)
+	err = table(m.Stdout, "INDEX KEY\tSTATE\tITEMS\tDESTROYED", func(row func(...any)) {
+		for _, x := range s.Index {
+			row(x.ID, x.State, x.Items, date(x.Destroyed))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(m.Stdout, "\nsigning     %s", s.Sign[0].ID)
 	if n := len(s.Sign) - 1; n > 0 {
 		fmt.Fprintf(m.Stdout, " and %d older", n)
 	}

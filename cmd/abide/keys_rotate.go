@@ -23,6 +23,10 @@ on where it was when it is called again.`,
 			func(ctx context.Context, e *engine.Engine, o engine.RotateKeys) (engine.KeyRotation, error) {
 				return e.RotateKEK(ctx, localCaller(), o)
 			}),
+		m.rotation(f, "index", "Begin a new index key: make every item's look-up anew, destroy the old key",
+			func(ctx context.Context, e *engine.Engine, o engine.RotateKeys) (engine.KeyRotation, error) {
+				return e.RotateIndex(ctx, localCaller(), o)
+			}),
 		m.rotation(f, "log", "Seal log entries by new keys from now on; older ones open what they sealed",
 			func(ctx context.Context, e *engine.Engine, _ engine.RotateKeys) (engine.KeyRotation, error) {
 				return engine.KeyRotation{Key: "log"}, e.RotateLog(ctx, localCaller())
@@ -69,13 +73,22 @@ func (m *Main) writeRotation(name string, r engine.KeyRotation) {
 	if r.Rewrapped > 0 {
 		fmt.Fprintf(m.Stdout, "wrapped anew: %d keys\n", r.Rewrapped)
 	}
+	if r.Reindexed > 0 {
+		fmt.Fprintf(m.Stdout, "look-ups made anew: %d\n", r.Reindexed)
+	}
+	if r.Unfindable > 0 {
+		fmt.Fprintf(m.Stdout, "items that the policy does not tell how to find, and that are found no more: %d\n", r.Unfindable)
+	}
 	for _, id := range r.Emptied {
 		fmt.Fprintf(m.Stdout, "epoch %s wraps nothing any more; `abide keys destroy` destroys it when the backup window has passed\n", id)
 	}
 	for _, id := range r.Destroyed {
-		fmt.Fprintln(m.Stdout, "destroyed epoch", id)
+		fmt.Fprintln(m.Stdout, "destroyed", destroyed[name], id)
 	}
 }
+
+// destroyed says what a rotation destroys.
+var destroyed = map[string]string{"kek": "epoch", "index": "index key"}
 
 // progress shows how far a run is: one line rewritten on a terminal, a line
 // every few seconds otherwise.

@@ -34,7 +34,9 @@ type change struct {
 	engine  *Engine
 	entries []pendingEntry
 	refused *refusal
-	doomed  []string // names of blobs that no item holds after it
+	claims  []claim          // taken and confirmed with the commit
+	borne   []storage.Lookup // of values that the person had before; confirmed after it
+	doomed  []string         // names of blobs that no item holds after it
 	// answerLife is how long the answer is remembered; zero: idempotencyLife.
 	answerLife time.Duration
 	answer     []byte               // to remember
@@ -153,13 +155,16 @@ func (ch *change) land(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(ch.Claims) > 0 && e.late(ch.now) {
+	if err := ch.reindex(ctx); err != nil {
+		return err
+	}
+	if len(ch.claims) > 0 && e.late(ch.now) {
 		return storage.ErrConflict // build again, with fresh claims
 	}
-	ch.Claimed = ch.now
+	ch.Claims, ch.Claimed = lookups(ch.claims), ch.now
 	err := ch.commit(ctx)
 	if errors.Is(err, storage.ErrTaken) {
-		if err = e.claim(ctx, ch.Claims, ch.now); err == nil {
+		if err = e.claim(ctx, ch.index, ch.claims, ch.now); err == nil {
 			err = storage.ErrConflict // free now, and ours
 		}
 	}
@@ -167,6 +172,11 @@ func (ch *change) land(ctx context.Context) error {
 		return err
 	}
 	after := context.WithoutCancel(ctx)
+	if len(ch.borne) > 0 {
+		if err := e.store.Confirm(after, ch.borne); err != nil {
+			e.log.Warn("look-up not confirmed yet", "subject", ch.id.String(), "error", err.Error())
+		}
+	}
 	for _, name := range ch.doomed {
 		e.discard(after, name)
 	}
@@ -179,6 +189,7 @@ func (ch *change) land(ctx context.Context) error {
 func (ch *change) commit(ctx context.Context) error {
 	e := ch.engine
 	ch.Row.Version = ch.Expect + 1
+	ch.Index = ch.index
 	if ch.Row.Status == abide.StatusActive {
 		ch.facts.Kind, ch.facts.Status = ch.Row.Kind, ch.Row.Status
 		ch.facts.RestoredGap = false // the store's, and no fact of the person

@@ -16,66 +16,88 @@ import (
 // confirmed: by the store, in one trip (storage.Change). A finder believes the
 // item, never the claim.
 
-// claims makes the look-ups of one value: one for each index key, so that a
-// rotation of the index writes both and reads both.
-func claims(category abide.Category, id abide.SubjectID, values []storage.IndexValue, unique bool, expires time.Time) []storage.Lookup {
-	out := make([]storage.Lookup, len(values))
+// claim is a subject's claim on one value: a look-up for each index key in
+// force. The item that bears the value keeps the first key's.
+type claim []storage.Lookup
+
+func claimOn(category abide.Category, id abide.SubjectID, values []storage.IndexValue, unique bool, expires time.Time) claim {
+	out := make(claim, len(values))
 	for i, v := range values {
 		out[i] = storage.Lookup{Category: category, Index: v, Unique: unique, Subject: id, Expires: expires}
 	}
 	return out
 }
 
-// claimed reports whether one of the claims is on the value that the item bears.
-func claimed(all []storage.Lookup, it *storage.Item) bool {
-	return slices.ContainsFunc(all, func(l storage.Lookup) bool { return holdsValue([]storage.Item{*it}, l) })
-}
-
-// holdsValue reports whether one of the items bears the look-up's value.
-func holdsValue(items []storage.Item, l storage.Lookup) bool {
-	for i := range items {
-		it := &items[i]
-		if it.Category == l.Category && it.IndexKey == l.Index.Key && bytes.Equal(it.Index, l.Index.Value) {
-			return true
-		}
+// values are those that were claimed.
+func (c claim) values() []storage.IndexValue {
+	out := make([]storage.IndexValue, len(c))
+	for i := range c {
+		out[i] = c[i].Index
 	}
-	return false
+	return out
 }
 
-// claim takes the look-ups. Of a unique value, another subject's claim stands
-// if that subject bears the value, however old and unconfirmed the claim is
-// (its process died after the commit), or if it has not expired, because it
-// may belong to a change that is on its way. Any other is taken over: its
-// subject was erased, changed the value, or was never made.
-func (e *Engine) claim(ctx context.Context, all []storage.Lookup, now time.Time) error {
-	for _, l := range all {
-		if !l.Unique {
+// lookups are those of all claims.
+func lookups(claims []claim) []storage.Lookup { return slices.Concat(claims...) }
+
+// claimed reports whether one of the claims is on the value that the item bears.
+func claimed(all []claim, it *storage.Item) bool {
+	return slices.ContainsFunc(all, func(c claim) bool { return c[0].Category == it.Category && bearing(it, c.values()) })
+}
+
+// bearing reports whether the item bears one of the values.
+func bearing(it *storage.Item, values []storage.IndexValue) bool {
+	return slices.ContainsFunc(values, func(v storage.IndexValue) bool { return it.IndexKey == v.Key && bytes.Equal(it.Index, v.Value) })
+}
+
+// holdsValue reports whether one of the items bears one of the values, which
+// are of one datum, under the index keys in force.
+func holdsValue(items []storage.Item, category abide.Category, values []storage.IndexValue) bool {
+	return slices.ContainsFunc(items, func(it storage.Item) bool { return it.Category == category && bearing(&it, values) })
+}
+
+// claim takes the look-ups, made under the index keys in. Of a unique value,
+// another subject's claim stands if that subject bears the value, however old
+// and unconfirmed the claim is (its process died after the commit), or if it
+// has not expired, because it may belong to a change that is on its way. Any
+// other is taken over: its subject was erased, changed the value, or was never
+// made.
+//
+// A value is claimed under every key in force, and the keys in force change one
+// at a time: so of two nodes, of which one has not heard of the change, both
+// meet at one look-up.
+func (e *Engine) claim(ctx context.Context, in storage.IndexKeys, all []claim, now time.Time) error {
+	for _, c := range all {
+		if !c[0].Unique {
 			continue
 		}
-		if err := e.free(ctx, l, now); err != nil {
-			return err
+		for _, l := range c {
+			if err := e.free(ctx, in, c, l, now); err != nil {
+				return err
+			}
 		}
 	}
-	return storageError(e.store.Claim(ctx, all, now))
+	return storageError(e.store.Claim(ctx, lookups(all), now))
 }
 
-// free makes way for a unique claim, or says that the value is taken.
-func (e *Engine) free(ctx context.Context, l storage.Lookup, now time.Time) error {
-	held, _, err := e.store.Find(ctx, l.Category, []storage.IndexValue{l.Index}, 4)
+// free makes way for a unique claim under one of its keys, or says that the
+// value is taken.
+func (e *Engine) free(ctx context.Context, in storage.IndexKeys, c claim, l storage.Lookup, now time.Time) error {
+	held, err := e.findIn(ctx, in, l.Category, []storage.IndexValue{l.Index}, 4)
 	if err != nil {
-		return storageError(err)
+		return err
 	}
 	for _, h := range held {
 		if h.Subject == l.Subject {
 			continue
 		}
-		bears, err := e.bears(ctx, h)
+		bears, err := e.bears(ctx, in, h, c.values())
 		if err != nil {
 			return err
 		}
 		switch {
 		case bears && !h.Expires.IsZero():
-			if err := e.store.Confirm(ctx, []storage.Lookup{h}); err != nil {
+			if err := e.store.Confirm(ctx, claimOn(l.Category, h.Subject, c.values(), true, time.Time{})); err != nil {
 				return storageError(err)
 			}
 			return taken(l.Category)

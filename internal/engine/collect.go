@@ -42,7 +42,7 @@ func (e *Engine) Collect(ctx context.Context, c Call, req Collect) (Collected, e
 // collect writes to one subject. ids, if given, fixes the ids of new items.
 func (e *Engine) collect(ctx context.Context, c Call, req Collect, ids map[abide.Category]abide.SubjectID) (Collected, error) {
 	got, err := update(ctx, e, c, opCollect, req.Subject, req.want, req, func(ch *change) (Collected, error) {
-		b := &collecting{change: ch, req: req, ids: ids}
+		b := &collecting{change: ch, ctx: ctx, req: req, ids: ids}
 		return b.run(ctx)
 	})
 	if stopped(err) {
@@ -99,6 +99,7 @@ func (req *Collect) want(p *policy.Policy) storage.Want {
 // collecting is one build of a collection.
 type collecting struct {
 	*change
+	ctx       context.Context // of the call, for what it asks while building
 	req       Collect
 	ids       map[abide.Category]abide.SubjectID
 	refs      []ItemRef
@@ -328,10 +329,13 @@ func (b *collecting) keep(cat *policy.Category, rec *vault.Record, normal []byte
 	if _, _, law := b.policy().LawGround(cat.Name, policy.ItemFact{Category: cat.Name, Obtained: rec.Obtained, Ref: rec.Ref}, &b.facts); law && !rec.Derived {
 		it.Compartment = storage.Law
 	}
-	if err := b.index(cat, &it, normal); err != nil {
+	values, err := b.findable(cat, &it, normal)
+	if err != nil {
 		return err
 	}
-	b.place(cat, &it)
+	if err := b.place(cat, &it, values); err != nil {
+		return err
+	}
 	o := opened{&it, rec}
 	it.Due, _, _ = b.policy().Deadline(cat.Name, o.fact(), &b.facts)
 	if !it.Due.IsZero() && !b.now.Before(it.Due) {
@@ -368,44 +372,47 @@ func derive(r *vault.Record, sources []source) {
 	}
 }
 
-// index makes a findable item findable.
-func (b *collecting) index(cat *policy.Category, it *storage.Item, normal []byte) error {
+// findable makes a findable item findable, and returns its index values.
+func (b *collecting) findable(cat *policy.Category, it *storage.Item, normal []byte) ([]storage.IndexValue, error) {
 	if cat.Find == "" || normal == nil {
-		return nil
+		return nil, nil
 	}
-	values, err := b.engine.vault.Index(cat.Name, normal)
+	values, err := b.engine.indexValues(b.ctx, b.index, cat.Name, normal)
 	if err != nil {
-		return storageError(err)
+		return nil, err
 	}
 	it.IndexKey, it.Index = values[0].Key, values[0].Value
-	b.Claims = append(b.Claims, claims(cat.Name, b.id, values, cat.Find == "unique", b.now.Add(claimLife))...)
-	return nil
+	b.claims = append(b.claims, claimOn(cat.Name, b.id, values, cat.Find == "unique", b.now.Add(claimLife)))
+	return values, nil
 }
 
 // place gives the item its id and version. The only value of a category takes
 // the place of the one before; of several, an equal findable value does.
-func (b *collecting) place(cat *policy.Category, it *storage.Item) {
+func (b *collecting) place(cat *policy.Category, it *storage.Item, values []storage.IndexValue) error {
 	for i := range b.items {
 		old := &b.items[i]
 		if old.Category != cat.Name {
 			continue
 		}
-		same := it.Index != nil && old.IndexKey == it.IndexKey && bytes.Equal(old.Index, it.Index)
+		same := bearing(old, values)
 		if cat.Many && !same {
 			continue
 		}
 		it.ID, it.Version = old.ID, old.Version+1
 		b.rectified = true
-		if old.IndexKey != "" && !claimed(b.Claims, old) {
-			b.Stale = append(b.Stale, storage.LookupsOf(b.id, []storage.Item{*old})...)
+		if !claimed(b.claims, old) {
+			if err := b.giveUp(old); err != nil {
+				return err
+			}
 		}
-		return
+		return nil
 	}
 	b.added = true
 	it.ID, it.Version = abide.NewSubjectID(b.now), 1
 	if id, ok := b.ids[cat.Name]; ok {
 		it.ID = id
 	}
+	return nil
 }
 
 // entry logs the collection; of what is kept elsewhere, the decision.

@@ -37,17 +37,13 @@ func (e *Engine) CreateSubject(ctx context.Context, c Call, n NewSubject) (Creat
 	if err := n.check(); err != nil {
 		return CreatedSubject{}, err
 	}
-	cr, err := e.newCreation(c, n)
-	if err != nil {
-		return CreatedSubject{}, err
-	}
 	// Real time: waiting for another node is not a matter of the policy's clock.
 	deadline := time.NewTimer(claimWait)
 	defer deadline.Stop()
 	pause := time.NewTicker(10 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		got, err := cr.attempt(ctx)
+		got, err := e.createOnce(ctx, c, n)
 		if !errors.Is(err, storage.ErrTaken) && !errors.Is(err, errClaimLate) && !errors.Is(err, storage.ErrConflict) {
 			e.metrics.changed(opCreate, outcome(err))
 			return got, storageError(err)
@@ -60,6 +56,14 @@ func (e *Engine) CreateSubject(ctx context.Context, c Call, n NewSubject) (Creat
 		case <-pause.C:
 		}
 	}
+}
+
+func (e *Engine) createOnce(ctx context.Context, c Call, n NewSubject) (CreatedSubject, error) {
+	cr, err := e.newCreation(ctx, c, n)
+	if err != nil {
+		return CreatedSubject{}, err
+	}
+	return cr.attempt(ctx)
 }
 
 func (n *NewSubject) check() error {
@@ -105,7 +109,8 @@ type creation struct {
 	call   Call
 	n      NewSubject
 	digest []byte
-	finds  []finder // how an earlier subject of the same call is found
+	index  storage.IndexKeys // that the values of finds were made under
+	finds  []finder          // how an earlier subject of the same call is found
 	// source and ref are kept with the item of the reference: for an import,
 	// which run and row the subject comes from.
 	source, ref string
@@ -119,12 +124,12 @@ type finder struct {
 	due      time.Time
 }
 
-func (e *Engine) newCreation(c Call, n NewSubject) (*creation, error) {
-	cr := &creation{e: e, call: c, n: n}
+func (e *Engine) newCreation(ctx context.Context, c Call, n NewSubject) (*creation, error) {
+	cr := &creation{e: e, call: c, n: n, index: e.indexKeys()}
 	if n.Reference != "" {
-		values, err := e.vault.IndexReference(n.Reference)
+		values, err := e.indexReference(ctx, cr.index, n.Reference)
 		if err != nil {
-			return nil, storageError(err)
+			return nil, err
 		}
 		content, err := json.Marshal(n.Reference)
 		if err != nil {
@@ -157,7 +162,7 @@ func (cr *creation) attempt(ctx context.Context) (CreatedSubject, error) {
 	// The idempotency key comes last in finds and is asked first: a retry with
 	// another request is an error even if its reference exists.
 	for i := len(cr.finds) - 1; i >= 0; i-- {
-		id, err := cr.e.bearer(ctx, cr.finds[i])
+		id, err := cr.e.bearer(ctx, cr.index, cr.finds[i])
 		if err != nil {
 			return CreatedSubject{}, err
 		}
@@ -177,13 +182,13 @@ func (cr *creation) attempt(ctx context.Context) (CreatedSubject, error) {
 // bearer returns the active subject that holds the item of a unique look-up,
 // zero if there is none. A claim whose subject does not bear the value is no
 // answer: it dangles, or its subject is still being made.
-func (e *Engine) bearer(ctx context.Context, f finder) (abide.SubjectID, error) {
-	found, _, err := e.store.Find(ctx, f.category, f.values, 4)
+func (e *Engine) bearer(ctx context.Context, in storage.IndexKeys, f finder) (abide.SubjectID, error) {
+	found, err := e.findIn(ctx, in, f.category, f.values, 4)
 	if err != nil {
-		return abide.SubjectID{}, storageError(err)
+		return abide.SubjectID{}, err
 	}
 	for _, l := range found {
-		bears, err := e.bears(ctx, l)
+		bears, err := e.bears(ctx, in, l, f.values)
 		if err != nil {
 			return abide.SubjectID{}, err
 		}
@@ -192,7 +197,7 @@ func (e *Engine) bearer(ctx context.Context, f finder) (abide.SubjectID, error) 
 		}
 		if !l.Expires.IsZero() {
 			// Its creator was cut off between commit and confirmation.
-			if err := e.store.Confirm(ctx, claims(f.category, l.Subject, f.values, true, time.Time{})); err != nil {
+			if err := e.store.Confirm(ctx, claimOn(f.category, l.Subject, f.values, true, time.Time{})); err != nil {
 				return abide.SubjectID{}, storageError(err)
 			}
 		}
@@ -202,8 +207,9 @@ func (e *Engine) bearer(ctx context.Context, f finder) (abide.SubjectID, error) 
 }
 
 // bears reports whether the claim's subject is active and holds an item with
-// that index value.
-func (e *Engine) bears(ctx context.Context, l storage.Lookup) (bool, error) {
+// one of the values, made under the index keys in. With others in force,
+// an item may have its value under these: storage.ErrConflict.
+func (e *Engine) bears(ctx context.Context, in storage.IndexKeys, l storage.Lookup, values []storage.IndexValue) (bool, error) {
 	loaded, err := e.store.Load(ctx, l.Subject, storage.Want{Items: []abide.Category{l.Category}})
 	if isNotFound(err) {
 		return false, nil
@@ -211,7 +217,14 @@ func (e *Engine) bears(ctx context.Context, l storage.Lookup) (bool, error) {
 	if err != nil {
 		return false, storageError(err)
 	}
-	return loaded.Subject.Status == abide.StatusActive && holdsValue(loaded.Items, l), nil
+	if loaded.Subject.Status != abide.StatusActive {
+		return false, nil
+	}
+	holds := holdsValue(loaded.Items, l.Category, values)
+	if !holds && e.moved(in, loaded.Epoch.Index) {
+		return false, storage.ErrConflict
+	}
+	return holds, nil
 }
 
 // sameRequest reports an error unless the subject was created by this very
@@ -242,12 +255,12 @@ func (cr *creation) sameRequest(ctx context.Context, id abide.SubjectID) error {
 func (cr *creation) create(ctx context.Context) (CreatedSubject, error) {
 	e, now := cr.e, cr.e.now()
 	id := abide.NewSubjectID(now)
-	var all []storage.Lookup
+	var all []claim
 	for _, f := range cr.finds {
-		all = append(all, claims(f.category, id, f.values, true, now.Add(claimLife))...)
+		all = append(all, claimOn(f.category, id, f.values, true, now.Add(claimLife)))
 	}
 	if len(all) > 0 {
-		if err := e.claim(ctx, all, now); err != nil {
+		if err := e.claim(ctx, cr.index, all, now); err != nil {
 			return CreatedSubject{}, err
 		}
 	}
@@ -266,7 +279,7 @@ func (cr *creation) create(ctx context.Context) (CreatedSubject, error) {
 		return CreatedSubject{}, err
 	}
 	if len(all) > 0 {
-		if err := e.store.Confirm(context.WithoutCancel(ctx), all); err != nil {
+		if err := e.store.Confirm(context.WithoutCancel(ctx), lookups(all)); err != nil {
 			// The subject exists and bears the values; the next finder confirms.
 			e.log.Warn("look-up not confirmed yet", "subject", id.String(), "error", err.Error())
 		}
@@ -277,7 +290,6 @@ func (cr *creation) create(ctx context.Context) (CreatedSubject, error) {
 type newborn struct {
 	change
 	wrapped []storage.WrappedKey
-	claims  []storage.Lookup // taken before the commit, by whoever commits it
 }
 
 func (cr *creation) build(id abide.SubjectID, now time.Time) (*newborn, error) {
@@ -288,7 +300,7 @@ func (cr *creation) build(id abide.SubjectID, now time.Time) (*newborn, error) {
 	}
 	row := storage.SubjectRow{ID: id, Kind: cr.n.Kind, Status: abide.StatusActive, Created: now}
 	b := &newborn{wrapped: wrapped}
-	b.subject = &subject{id: id, row: row, keys: keys, now: now}
+	b.subject = &subject{id: id, row: row, keys: keys, index: cr.index, now: now}
 	b.engine, b.call, b.Row = e, cr.call, row
 	b.facts = policy.Facts{Kind: cr.n.Kind, Status: abide.StatusActive, Residence: cr.n.Jurisdiction,
 		Whereabouts: cr.n.Whereabouts, BirthDate: cr.n.BirthDate, DeclaredMinor: cr.n.DeclaredMinor}

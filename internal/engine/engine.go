@@ -74,6 +74,7 @@ type Engine struct {
 	marks      marks
 
 	policies policies
+	index    atomic.Value // storage.IndexKeys: those in force, as last seen
 	register registers
 	spool    *spooler
 	counters counters
@@ -111,6 +112,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.checkKeys(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.openIndex(ctx); err != nil {
+		return nil, err
+	}
 	// With a policy that cannot be used nothing is permitted, but another can
 	// be published.
 	if _, err := e.refresh(ctx); err != nil && abide.ErrorDetail(err) != string(abide.DenyPolicyUnavailable) {
@@ -130,10 +134,14 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// recover finishes what an earlier process left half done, in this order: what
-// the restore ledger holds and the store does not, erasures up to their certificate, so that no key outlives the intent, and
-// then the second halves of two-party writes.
+// recover finishes what an earlier process left half done, in this order: index
+// values of a backup made under a key that is gone, what the restore ledger
+// holds and the store does not, erasures up to their certificate, so that no key
+// outlives the intent, and then the second halves of two-party writes.
 func (e *Engine) recover(ctx context.Context) error {
+	if err := e.reindexRestored(ctx); err != nil {
+		return err
+	}
 	if err := e.replayLedger(ctx); err != nil {
 		return err
 	}
@@ -219,6 +227,7 @@ func (e *Engine) flusher(ctx context.Context) {
 			if _, err := e.vault.Keyring().Refresh(ctx); err != nil && ctx.Err() == nil {
 				e.log.Warn("the keyring cannot be read anew", "error", err.Error())
 			}
+			e.vault.ForgetIndex()
 		case <-t.C:
 			if err := e.flushFindings(ctx); err != nil && ctx.Err() == nil {
 				e.log.Warn("findings not written yet", "error", err.Error())

@@ -159,6 +159,10 @@ func (ch *change) survivors(draft *Certificate) error {
 	var events []policy.Event
 	for i := range ch.items {
 		it := ch.items[i]
+		gone, err := ch.lookupsOf(&it)
+		if err != nil {
+			return err
+		}
 		ground, until, retained := ch.lawGround(&it)
 		if !retained {
 			if !isPseudo(it.Category) {
@@ -167,7 +171,9 @@ func (ch *change) survivors(draft *Certificate) error {
 			if it.Compartment == storage.Law {
 				// The key may stay for others of that compartment.
 				ch.DropItems = append(ch.DropItems, storage.ItemKey{Category: it.Category, ID: it.ID})
-				ch.Stale = append(ch.Stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
+				ch.Stale = append(ch.Stale, gone...)
+			} else if len(gone) > 1 {
+				ch.Stale = append(ch.Stale, gone...) // the purge knows of one
 			}
 			continue
 		}
@@ -180,7 +186,7 @@ func (ch *change) survivors(draft *Certificate) error {
 				events = append(events, ev)
 			}
 		}
-		ch.Stale = append(ch.Stale, storage.LookupsOf(ch.id, []storage.Item{it})...)
+		ch.Stale = append(ch.Stale, gone...)
 		it.IndexKey, it.Index, it.Due = "", nil, until
 		ch.PutItems = append(ch.PutItems, it)
 		sv := kept[it.Category]

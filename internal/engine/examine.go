@@ -266,11 +266,11 @@ func (x *examination) index(it *storage.Item, r *vault.Record, name string) erro
 	}
 	normal, known := x.normal(it, r)
 	if known {
-		values, err := x.e.vault.Index(it.Category, normal)
-		if err != nil {
+		values, err := x.e.vault.Index(storage.IndexKeys(it.IndexKey), it.Category, normal)
+		if err != nil && abide.ErrorDetail(err) != "index_key_unknown" {
 			return storageError(err)
 		}
-		if !slices.ContainsFunc(values, func(v storage.IndexValue) bool { return v.Key == it.IndexKey && bytes.Equal(v.Value, it.Index) }) {
+		if !bearing(it, values) {
 			x.note(AilIndex, name)
 		}
 	}

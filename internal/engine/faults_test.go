@@ -168,6 +168,22 @@ func (s *faultyStore) Claim(ctx context.Context, l []storage.Lookup, now time.Ti
 	return s.f.run("claim", func() error { return s.Store.Claim(ctx, l, now) })
 }
 
+func (s *faultyStore) Find(ctx context.Context, c abide.Category, v []storage.IndexValue, n int) (found []storage.Lookup, now storage.IndexKeys, err error) {
+	err = s.f.run("find", func() error {
+		found, now, err = s.Store.Find(ctx, c, v, n)
+		return err
+	})
+	return found, now, err
+}
+
+func (s *faultyStore) Reindex(ctx context.Context, items []storage.Reindexed) (done []bool, err error) {
+	err = s.f.run("reindex", func() error {
+		done, err = s.Store.Reindex(ctx, items)
+		return err
+	})
+	return done, err
+}
+
 func (s *faultyStore) Confirm(ctx context.Context, l []storage.Lookup) error {
 	return s.f.run("confirm", func() error { return s.Store.Confirm(ctx, l) })
 }

@@ -103,7 +103,7 @@ func (e *Engine) giveUpClaims(ctx context.Context, done *Tidied) error {
 				e.tidying.seen[name] = before[name] + 1
 				continue
 			}
-			bears, err := e.bears(ctx, l)
+			bears, err := e.bears(ctx, e.indexKeys(), l, []storage.IndexValue{l.Index})
 			switch {
 			case err != nil:
 				return err

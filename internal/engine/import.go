@@ -175,12 +175,12 @@ func rowCode(err error) string {
 
 // importCreation is how the row's person comes to be, if nobody has its
 // reference. Run and row stand in the item of the reference.
-func (e *Engine) importCreation(c Call, in *Import, p *ImportPerson) (*creation, error) {
+func (e *Engine) importCreation(ctx context.Context, c Call, in *Import, p *ImportPerson) (*creation, error) {
 	n := NewSubject{Kind: abide.Person, Jurisdiction: p.Jurisdiction, BirthDate: p.BirthDate, Reference: p.Reference}
 	if err := n.check(); err != nil {
 		return nil, err
 	}
-	cr, err := e.newCreation(c, n)
+	cr, err := e.newCreation(ctx, c, n)
 	if err != nil {
 		return nil, err
 	}
@@ -191,11 +191,11 @@ func (e *Engine) importCreation(c Call, in *Import, p *ImportPerson) (*creation,
 // importOnce adds the row to the person of its reference, or creates them with
 // it. It reports whether the row had been taken in before.
 func (e *Engine) importOnce(ctx context.Context, c Call, in *Import, p *ImportPerson) (bool, error) {
-	cr, err := e.importCreation(c, in, p)
+	cr, err := e.importCreation(ctx, c, in, p)
 	if err != nil {
 		return false, err
 	}
-	id, err := e.bearer(ctx, cr.finds[0])
+	id, err := e.bearer(ctx, cr.index, cr.finds[0])
 	if err != nil {
 		return false, err
 	}
@@ -250,7 +250,7 @@ func (e *Engine) importInto(ctx context.Context, ch *change, in *Import, p *Impo
 		if err := req.check(); err != nil {
 			return err
 		}
-		b := &collecting{change: ch, req: *req}
+		b := &collecting{change: ch, ctx: ctx, req: *req}
 		if _, err := b.run(ctx); err != nil {
 			return err
 		}
@@ -312,9 +312,8 @@ func (cr *creation) buildWith(ctx context.Context, force *inForce, add func(*cha
 		}
 		return nil, err
 	}
-	b.claims, b.Claims = b.Claims, nil
 	for _, f := range cr.finds {
-		b.claims = append(b.claims, claims(f.category, id, f.values, true, now.Add(claimLife))...)
+		b.claims = append(b.claims, claimOn(f.category, id, f.values, true, now.Add(claimLife)))
 	}
 	return b, nil
 }
@@ -336,9 +335,8 @@ func (cr *creation) createWith(ctx context.Context, add func(*change) error) err
 	if err := cr.e.putKeys(ctx, b); err != nil {
 		return err
 	}
-	if err := cr.e.claim(ctx, b.claims, b.now); err != nil {
+	if err := cr.e.claim(ctx, cr.index, b.claims, b.now); err != nil {
 		return err
 	}
-	b.Claims = b.claims // confirmed with the subject
-	return b.land(ctx)
+	return b.land(ctx) // which confirms them with the subject
 }

@@ -32,6 +32,7 @@ type importBatch struct {
 	// claimed is when the claims were made: all late in building, so that they
 	// need not live long, and a killed run is not in its own way for long.
 	claimed time.Time
+	index   storage.IndexKeys // in force when it began
 }
 
 // importClaimLife is how long the claims of a batch keep others out.
@@ -47,9 +48,7 @@ type importing struct {
 
 // run takes in what it can and marks it settled.
 func (b *importBatch) run(ctx context.Context) error {
-	if err := b.build(ctx); err != nil {
-		return err
-	}
+	err := b.build(ctx)
 	defer func() {
 		for i := range b.rows {
 			if r := &b.rows[i]; r.born != nil {
@@ -57,14 +56,20 @@ func (b *importBatch) run(ctx context.Context) error {
 			}
 		}
 	}()
-	if err := b.leaveTaken(ctx); err != nil {
+	if err == nil {
+		err = b.leaveTaken(ctx)
+	}
+	if errors.Is(err, storage.ErrConflict) {
+		return nil // other index keys are in force by now: row by row
+	}
+	if err != nil {
 		return err
 	}
 	var born []*newborn
 	var claims []storage.Lookup
 	for r := range b.making {
 		born = append(born, r.born)
-		claims = append(claims, r.born.claims...)
+		claims = append(claims, lookups(r.born.claims)...)
 	}
 	if len(born) == 0 {
 		return nil
@@ -104,6 +109,7 @@ func (b *importBatch) build(ctx context.Context) error {
 	if force == nil {
 		return noPolicy()
 	}
+	b.index = b.e.indexKeys()
 	fresh, err := b.unknown(ctx)
 	if err != nil {
 		return err
@@ -111,7 +117,7 @@ func (b *importBatch) build(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, cr := range fresh {
-		if cr == nil {
+		if cr == nil || cr.index != b.index {
 			continue
 		}
 		g.Go(func() error {
@@ -143,7 +149,7 @@ func (b *importBatch) unknown(ctx context.Context) ([]*creation, error) {
 			continue
 		}
 		first[p.Reference] = true
-		cr, err := b.e.importCreation(b.call, b.in, p)
+		cr, err := b.e.importCreation(ctx, b.call, b.in, p)
 		if err != nil {
 			continue // importRow says what is wrong
 		}
@@ -171,9 +177,9 @@ func (b *importBatch) held(ctx context.Context, category abide.Category, values 
 		return held, nil
 	}
 	// One claimant of each value is enough, but the limit is on all together.
-	found, _, err := b.e.store.Find(ctx, category, values, 4*len(values))
+	found, err := b.e.findIn(ctx, b.index, category, values, 4*len(values))
 	if err != nil {
-		return nil, storageError(err)
+		return nil, err
 	}
 	for _, l := range found {
 		held[indexKey(l.Index)] = true
@@ -186,7 +192,7 @@ func (b *importBatch) held(ctx context.Context, category abide.Category, values 
 func (b *importBatch) leaveTaken(ctx context.Context) error {
 	values := map[abide.Category][]storage.IndexValue{}
 	for r := range b.making {
-		for _, l := range r.born.claims {
+		for _, l := range lookups(r.born.claims) {
 			if l.Unique && l.Category != vault.Reference {
 				values[l.Category] = append(values[l.Category], l.Index)
 			}
@@ -199,7 +205,7 @@ func (b *importBatch) leaveTaken(ctx context.Context) error {
 		}
 		for r := range b.making {
 			var mine []string
-			for _, l := range r.born.claims {
+			for _, l := range lookups(r.born.claims) {
 				if l.Unique && l.Category == category {
 					mine = append(mine, indexKey(l.Index))
 				}
@@ -227,7 +233,7 @@ func (b *importBatch) commit(ctx context.Context) error {
 		g.Go(func() error {
 			err := r.born.commit(gctx)
 			if errors.Is(err, storage.ErrConflict) {
-				return nil // a policy was published meanwhile
+				return nil // a policy was published, or index keys were put in force meanwhile
 			}
 			r.settled = err == nil
 			return err
@@ -239,9 +245,9 @@ func (b *importBatch) commit(ctx context.Context) error {
 		switch r := &b.rows[i]; {
 		case r.born == nil:
 		case r.settled:
-			confirm = append(confirm, r.born.claims...)
+			confirm = append(confirm, lookups(r.born.claims)...)
 		case failed == nil:
-			drop = append(drop, r.born.claims...)
+			drop = append(drop, lookups(r.born.claims)...)
 		}
 	}
 	after := context.WithoutCancel(ctx)

@@ -15,8 +15,8 @@ type KeyStatus struct {
 	Place        string           `json:"place"`
 	Master       string           `json:"master,omitempty"` // key of a key service; empty: none
 	Epochs       []EpochStatus    `json:"epochs"`
-	Index        []string         `json:"index"` // roots, the primary first
-	Sign         []keys.PublicKey `json:"sign"`  // the primary first
+	Index        []IndexStatus    `json:"index"`
+	Sign         []keys.PublicKey `json:"sign"` // the primary first
 	BackupWindow int              `json:"backup_window_days"`
 }
 
@@ -28,7 +28,16 @@ type EpochStatus struct {
 	DestroyAfter time.Time `json:"destroy_after,omitzero"`
 }
 
-// KeyStatus reports on the keys. It counts the wrapped keys.
+// IndexStatus is one index key.
+type IndexStatus struct {
+	ID        string    `json:"id"`
+	State     string    `json:"state"` // current, waiting (a rotation made it and ended there), giving_up, destroyed
+	Items     int64     `json:"items"` // that have their index value under it
+	Destroyed time.Time `json:"destroyed,omitzero"`
+}
+
+// KeyStatus reports on the keys. It counts the wrapped keys and the items that
+// are found by their value.
 func (e *Engine) KeyStatus(ctx context.Context, c Call) (KeyStatus, error) {
 	if err := authorise(c, opKeys, abide.SubjectID{}); err != nil {
 		return KeyStatus{}, err
@@ -61,8 +70,34 @@ func (e *Engine) KeyStatus(ctx context.Context, c Call) (KeyStatus, error) {
 		}
 		s.Epochs = append(s.Epochs, st)
 	}
-	for _, x := range ring.IndexKeys() {
-		s.Index = append(s.Index, x.ID)
+	s.Index, err = e.indexStatus(ctx)
+	return s, err
+}
+
+// indexStatus lists the index keys, those that were destroyed first.
+func (e *Engine) indexStatus(ctx context.Context) ([]IndexStatus, error) {
+	in, err := e.store.Index(ctx)
+	if err != nil {
+		return nil, storageError(err)
 	}
-	return s, nil
+	counts, err := e.store.IndexedBy(ctx)
+	if err != nil {
+		return nil, storageError(err)
+	}
+	var out []IndexStatus
+	for _, x := range e.vault.Keyring().RetiredIndex() {
+		out = append(out, IndexStatus{ID: x.ID, State: "destroyed", Items: counts[x.ID], Destroyed: x.Destroyed})
+	}
+	roots := e.vault.Keyring().IndexKeys()
+	for _, x := range roots {
+		st := IndexStatus{ID: x.ID, State: "giving_up", Items: counts[x.ID]}
+		switch {
+		case in.IDs()[0] == x.ID:
+			st.State = "current"
+		case !in.Has(x.ID) && x.ID != roots[0].ID:
+			st.State = "waiting"
+		}
+		out = append(out, st)
+	}
+	return out, nil
 }

@@ -54,18 +54,20 @@ func (e *Engine) Lookup(ctx context.Context, c Call, r Lookup) ([]abide.SubjectI
 	if err != nil {
 		return nil, named(err, r.Category)
 	}
-	values, err := e.vault.Index(r.Category, normal)
-	if err != nil {
-		return nil, storageError(err)
-	}
-	return e.find(ctx, c, r.Category, values, req)
+	return underKeys(e, func(in storage.IndexKeys) ([]abide.SubjectID, error) {
+		values, err := e.indexValues(ctx, in, r.Category, normal)
+		if err != nil {
+			return nil, err
+		}
+		return e.find(ctx, c, in, values, req)
+	})
 }
 
 // find checks every claim against its subject and records who was found.
-func (e *Engine) find(ctx context.Context, c Call, category abide.Category, values []storage.IndexValue, req *policy.Request) ([]abide.SubjectID, error) {
-	found, _, err := e.store.Find(ctx, category, values, maxFound)
+func (e *Engine) find(ctx context.Context, c Call, in storage.IndexKeys, values []storage.IndexValue, req *policy.Request) ([]abide.SubjectID, error) {
+	found, err := e.findIn(ctx, in, req.Categories[0], values, maxFound)
 	if err != nil {
-		return nil, storageError(err)
+		return nil, err
 	}
 	var out []abide.SubjectID
 	recorded := false
@@ -73,7 +75,7 @@ func (e *Engine) find(ctx context.Context, c Call, category abide.Category, valu
 		if slices.Contains(out, l.Subject) {
 			continue
 		}
-		ok, noted, err := e.permitted(ctx, c, l, req)
+		ok, noted, err := e.permitted(ctx, c, in, l, values, req)
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +99,7 @@ func (e *Engine) foundNobody(ctx context.Context, c Call, env audit.Envelope) er
 
 // permitted reports whether the claim's subject bears the value and may be
 // found by it, and records the answer; noted tells that it did.
-func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *policy.Request) (ok, noted bool, err error) {
+func (e *Engine) permitted(ctx context.Context, c Call, in storage.IndexKeys, l storage.Lookup, values []storage.IndexValue, req *policy.Request) (ok, noted bool, err error) {
 	s, err := e.load(ctx, l.Subject, storage.Want{Items: []abide.Category{l.Category}})
 	if isNotFoundError(err) {
 		return false, false, nil
@@ -106,7 +108,13 @@ func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *p
 		return false, false, err
 	}
 	defer s.close()
-	if !s.active() || !holdsValue(s.items, l) || s.force == nil {
+	switch {
+	case !s.active() || s.force == nil:
+		return false, false, nil
+	case !holdsValue(s.items, l.Category, values):
+		if e.moved(in, s.index) {
+			return false, false, storage.ErrConflict
+		}
 		return false, false, nil
 	}
 	items, err := e.open(s, l.Category)
@@ -115,7 +123,7 @@ func (e *Engine) permitted(ctx context.Context, c Call, l storage.Lookup, req *p
 	}
 	q := *req
 	for _, o := range items {
-		if holdsValue([]storage.Item{*o.item}, l) {
+		if bearing(o.item, values) {
 			q.Items = append(q.Items, o.fact())
 		}
 	}
@@ -146,11 +154,13 @@ func (e *Engine) byReference(ctx context.Context, c Call, r Lookup) ([]abide.Sub
 	if err := json.Unmarshal(r.Value, &reference); err != nil || reference == "" {
 		return nil, invalid("bad_reference", "a reference is a JSON string", "send it in quotes", "value")
 	}
-	values, err := e.vault.IndexReference(reference)
-	if err != nil {
-		return nil, storageError(err)
-	}
-	id, err := e.bearer(ctx, finder{category: vault.Reference, values: values})
+	id, err := underKeys(e, func(in storage.IndexKeys) (abide.SubjectID, error) {
+		values, err := e.indexReference(ctx, in, reference)
+		if err != nil {
+			return abide.SubjectID{}, err
+		}
+		return e.bearer(ctx, in, finder{category: vault.Reference, values: values})
+	})
 	if err != nil {
 		return nil, err
 	}

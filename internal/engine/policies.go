@@ -98,6 +98,9 @@ func (e *Engine) follow(ctx context.Context, ep storage.Epoch) (*inForce, error)
 // refresh asks the store for the epoch in force and follows it.
 func (e *Engine) refresh(ctx context.Context) (*inForce, error) {
 	ep, err := e.store.Epoch(ctx)
+	if err == nil || isNotFound(err) {
+		e.sawIndex(ep.Index)
+	}
 	if err != nil {
 		if isNotFound(err) {
 			return nil, nil

@@ -265,16 +265,21 @@ func (b *replaying) item(plain []byte) error {
 	if cat != nil && !cat.Many {
 		for _, old := range slices.Clone(b.items) {
 			if old.Category == it.Category && old.ID != it.ID {
-				b.drop(storage.ItemKey{Category: old.Category, ID: old.ID})
+				if err := b.drop(storage.ItemKey{Category: old.Category, ID: old.ID}); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	if err := b.claimAgain(cat, &it); err != nil {
+	values, err := b.claimAgain(cat, &it)
+	if err != nil {
 		return err
 	}
 	if at := b.find(it.Category, it.ID); at >= 0 {
-		if old := b.items[at]; old.IndexKey != "" && !bytes.Equal(old.Index, it.Index) {
-			b.Stale = append(b.Stale, storage.LookupsOf(b.id, []storage.Item{old})...)
+		if old := b.items[at]; !bearing(&old, values) {
+			if err := b.giveUp(&old); err != nil {
+				return err
+			}
 		}
 		b.items[at] = it
 	} else {
@@ -298,30 +303,30 @@ func (b *replaying) known(c abide.Category) *policy.Category {
 }
 
 // claimAgain makes a value findable that was: under the index keys of today.
-func (b *replaying) claimAgain(cat *policy.Category, it *storage.Item) error {
+func (b *replaying) claimAgain(cat *policy.Category, it *storage.Item) ([]storage.IndexValue, error) {
 	if it.IndexKey == "" {
-		return nil
+		return nil, nil
 	}
 	if cat == nil || cat.Find == "" || b.unclaim {
 		it.IndexKey, it.Index = "", nil
-		return nil
+		return nil, nil
 	}
 	r, err := b.engine.vault.OpenItem(b.keys, it)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, normal, unfit := vault.Normalize(cat.Format, r.Value, region(&b.change.facts))
 	if unfit != nil || normal == nil {
 		it.IndexKey, it.Index = "", nil // the policy wants another format by now
-		return nil                      //nolint:nilerr // it comes back without being findable
+		return nil, nil                 //nolint:nilerr // it comes back without being findable
 	}
-	values, err := b.engine.vault.Index(it.Category, normal)
+	values, err := b.engine.indexValues(b.ctx, b.index, it.Category, normal)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	it.IndexKey, it.Index = values[0].Key, values[0].Value
-	b.Claims = append(b.Claims, claims(it.Category, b.id, values, cat.Find == "unique", b.now.Add(claimLife))...)
-	return nil
+	b.claims = append(b.claims, claimOn(it.Category, b.id, values, cat.Find == "unique", b.now.Add(claimLife)))
+	return values, nil
 }
 
 func (b *replaying) removed(plain []byte) error {
@@ -329,21 +334,23 @@ func (b *replaying) removed(plain []byte) error {
 	if err := json.Unmarshal(plain, &k); err != nil {
 		return err
 	}
-	b.drop(k)
-	return nil
+	return b.drop(k)
 }
 
 // drop takes an item out, if it is held.
-func (b *replaying) drop(k storage.ItemKey) {
+func (b *replaying) drop(k storage.ItemKey) error {
 	at := b.find(k.Category, k.ID)
 	if at < 0 {
-		return
+		return nil
 	}
-	b.Stale = append(b.Stale, storage.LookupsOf(b.id, b.items[at:at+1])...)
+	if err := b.giveUp(&b.items[at]); err != nil {
+		return err
+	}
 	b.items = slices.Delete(slices.Clone(b.items), at, at+1)
 	b.PutItems = slices.DeleteFunc(b.PutItems, func(it storage.Item) bool { return it.Category == k.Category && it.ID == k.ID })
 	b.DropItems = append(b.DropItems, k)
 	b.changed = true
+	return nil
 }
 
 func (b *replaying) find(c abide.Category, id abide.SubjectID) int {

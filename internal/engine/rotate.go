@@ -28,7 +28,7 @@ const rewrapPage = 600
 
 // Progress tells how far a rotation has come.
 type Progress struct {
-	Step  string `json:"step"` // rewrap
+	Step  string `json:"step"` // rewrap, re-index, look-ups
 	Done  int64  `json:"done"`
 	Total int64  `json:"total"` // as counted at the beginning
 }
@@ -47,11 +47,15 @@ func (r *RotateKeys) tell(p Progress) {
 
 // KeyRotation is what a rotation did.
 type KeyRotation struct {
-	Key       string   `json:"key"`                 // the new primary
-	Resumed   bool     `json:"resumed,omitempty"`   // an earlier run had begun it
-	Rewrapped int64    `json:"rewrapped,omitempty"` // wrapped keys
-	Emptied   []string `json:"emptied,omitempty"`   // epochs by which nothing is wrapped any more
-	Destroyed []string `json:"destroyed,omitempty"` // epochs whose time had come
+	Key       string `json:"key"`                 // the new primary
+	Resumed   bool   `json:"resumed,omitempty"`   // an earlier run had begun it
+	Rewrapped int64  `json:"rewrapped,omitempty"` // wrapped keys
+	Reindexed int64  `json:"reindexed,omitempty"` // items whose index value was made anew
+	// Unfindable counts items that the policy in force does not tell how to find:
+	// they keep their value and lose their index.
+	Unfindable int64    `json:"unfindable,omitempty"`
+	Emptied    []string `json:"emptied,omitempty"`   // epochs by which nothing is wrapped any more
+	Destroyed  []string `json:"destroyed,omitempty"` // epochs whose time had come
 }
 
 // RotateKEK begins a new epoch of key-encryption keys, wraps every subject's

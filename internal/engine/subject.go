@@ -22,6 +22,7 @@ type subject struct {
 	keys        *vault.SubjectKeys // nil unless the subject is active
 	items       []storage.Item
 	force       *inForce // nil: no policy was published
+	index       storage.IndexKeys
 	idempotency *storage.IdempotencyRow
 	erasure     *storage.ErasureJob
 	now         time.Time
@@ -71,7 +72,8 @@ func (e *Engine) loadOnce(ctx context.Context, id abide.SubjectID, want storage.
 	if err := g.Wait(); err != nil {
 		return nil, storageError(err)
 	}
-	s := &subject{id: id, row: loaded.Subject, items: loaded.Items, idempotency: loaded.Idempotency, erasure: loaded.Erasure, now: e.now()}
+	s := &subject{id: id, row: loaded.Subject, items: loaded.Items, idempotency: loaded.Idempotency, erasure: loaded.Erasure, index: loaded.Epoch.Index, now: e.now()}
+	e.sawIndex(s.index)
 	var err error
 	if s.force, err = e.follow(ctx, loaded.Epoch); err != nil {
 		return nil, err

@@ -151,7 +151,9 @@ func (p *uploading) admit(ctx context.Context, ch *change) (*collecting, error) 
 	p.max = cat.MaxBytes
 	var at storage.Item
 	at.Category = cat.Name
-	b.place(cat, &at)
+	if err := b.place(cat, &at, nil); err != nil {
+		return nil, err
+	}
 	p.of.Item = at.ID
 	return b, nil
 }

@@ -39,7 +39,8 @@ type file struct {
 	Generation uint64                     `json:"generation"`       // counts changes, from 1
 	Master     string                     `json:"master,omitempty"` // "": keysets are in the clear, protected by the file's mode only
 	Epochs     []Epoch                    `json:"epochs"`
-	Keysets    map[string]json.RawMessage `json:"keysets"` // Tink JSON keysets
+	Retired    []Epoch                    `json:"retired_index,omitempty"` // roots of index keys that were destroyed
+	Keysets    map[string]json.RawMessage `json:"keysets"`                 // Tink JSON keysets
 }
 
 // Create makes a keyring of fresh keys and keeps it at path, mode 0600. The
@@ -130,7 +131,7 @@ func (k *Keyring) load(ctx context.Context, raw []byte) error {
 			return fmt.Errorf("keys: read %s keyset: %w", name, err)
 		}
 	}
-	r, err := newRing(handles, f.Epochs)
+	r, err := newRing(handles, f.Epochs, f.Retired)
 	if err != nil {
 		return err
 	}
@@ -237,7 +238,7 @@ func (k *Keyring) writeKeyset(ctx context.Context, name string, h *keyset.Handle
 // encode writes a ring in the form at rest.
 func (k *Keyring) encode(ctx context.Context, r *ring) ([]byte, error) {
 	f := file{Format: fileFormat2, Store: k.store.String(), Generation: r.generation, Master: k.master.URI,
-		Epochs: r.epochs, Keysets: map[string]json.RawMessage{}}
+		Epochs: r.epochs, Retired: r.retired, Keysets: map[string]json.RawMessage{}}
 	for name, h := range r.handles {
 		raw, err := k.writeKeyset(ctx, name, h)
 		if err != nil {

@@ -49,6 +49,7 @@ type ring struct {
 	kekID      string
 	keks       map[string]bool
 	index      []IndexKey
+	retired    []Epoch // roots of index keys that were destroyed
 	envelope   tink.AEAD
 	system     tink.AEAD
 	suppress   *prf.Set
@@ -94,7 +95,7 @@ func New() (*Keyring, error) {
 		}
 		handles[t.name] = h
 	}
-	r, err := newRing(handles, nil)
+	r, err := newRing(handles, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -104,14 +105,14 @@ func New() (*Keyring, error) {
 	return k, nil
 }
 
-func newRing(handles map[string]*keyset.Handle, epochs []Epoch) (*ring, error) {
+func newRing(handles map[string]*keyset.Handle, epochs, retired []Epoch) (*ring, error) {
 	for _, t := range templates {
 		if handles[t.name] == nil {
 			return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "keyring_incomplete",
 				Message: "the keyring lacks its " + t.name + " keys", Hint: "restore the keyring from its backup"}
 		}
 	}
-	r := &ring{handles: handles, epochs: slices.Clone(epochs)}
+	r := &ring{handles: handles, epochs: slices.Clone(epochs), retired: slices.Clone(retired)}
 	var errs [7]error
 	r.kek, errs[0] = aead.New(handles[setKEK])
 	r.envelope, errs[1] = aead.New(handles[setEnvelope])

@@ -190,16 +190,46 @@ func TestRotatedKEKStillOpensUntilRetired(t *testing.T) {
 	}
 }
 
-func TestRotatedIndexReadsBothRoots(t *testing.T) {
+func TestIndexRootsAreRotatedInTwoSteps(t *testing.T) {
 	ring, path := create(t)
+	other := reopen(t, path) // another process
 	before := ring.IndexKeys()
-	id, err := ring.RotateIndex(context.Background())
+	id, err := ring.RotateIndex(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	if again, err := other.RotateIndex(t.Context()); err != nil || again != id {
+		t.Fatalf("a rotation that goes on makes %s, want %s: %v", again, id, err)
+	}
 	after := reopen(t, path).IndexKeys()
-	if len(before) != 1 || len(after) != 2 || after[0].ID != id || after[1].ID != before[0].ID {
+	if len(before) != 1 || len(after) != 2 || after[0].ID != before[0].ID || after[1].ID != id {
 		t.Fatalf("roots before %v, after %v, new %s", before, after, id)
+	}
+	gone, err := ring.RetireIndex(t.Context(), id, day)
+	if err != nil || len(gone) != 1 || gone[0] != before[0].ID {
+		t.Fatalf("retired %v: %v", gone, err)
+	}
+	if gone, err := ring.RetireIndex(t.Context(), id, day); err != nil || len(gone) != 0 {
+		t.Errorf("retired again %v: %v", gone, err)
+	}
+	if _, err := ring.RetireIndex(t.Context(), gone[0], day); err == nil {
+		t.Error("a root that was destroyed became the only one")
+	}
+	for _, r := range []*keys.Keyring{ring, reopen(t, path), other} {
+		if _, err := r.IndexKey(id); err != nil {
+			t.Errorf("the new root: %v", err)
+		}
+	}
+	if _, err := other.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*keys.Keyring{ring, reopen(t, path), other} {
+		if _, err := r.IndexKey(gone[0]); abide.ErrorDetail(err) != "index_key_unknown" {
+			t.Errorf("the old root: %v, want index_key_unknown", err)
+		}
+		if old := r.RetiredIndex(); len(old) != 1 || old[0].ID != gone[0] || !old[0].Destroyed.Equal(day) || len(r.IndexKeys()) != 1 {
+			t.Errorf("retired %v, roots %v", old, r.IndexKeys())
+		}
 	}
 	a, errA := after[0].Derive("x")
 	b, errB := after[1].Derive("x")

@@ -81,15 +81,6 @@ func (k *Keyring) RetireKEK(ctx context.Context, id string, now time.Time) error
 	})
 }
 
-// RotateIndex adds a root of index keys and makes it the primary. Values are
-// written and looked for under both roots.
-func (k *Keyring) RotateIndex(ctx context.Context) (string, error) {
-	if err := k.edit(ctx, func(e *edit) error { return e.addPrimary(setIndex) }); err != nil {
-		return "", err
-	}
-	return k.IndexKeys()[0].ID, nil
-}
-
 // RotateLog adds keys for envelopes of log entries and for system entries, and
 // makes them primary. Older ones open what they sealed.
 func (k *Keyring) RotateLog(ctx context.Context) error {
@@ -114,6 +105,7 @@ func (k *Keyring) RotateSign(ctx context.Context) (string, error) {
 type edit struct {
 	handles map[string]*keyset.Handle
 	epochs  []Epoch
+	retired []Epoch
 }
 
 func (e *edit) epoch(id string) *Epoch {
@@ -128,6 +120,15 @@ func (e *edit) epoch(id string) *Epoch {
 func (e *edit) primaryKEK() string { return keyID(e.handles[setKEK].KeysetInfo().PrimaryKeyId) }
 
 func (e *edit) addPrimary(set string) error {
+	id, err := e.add(set)
+	if err != nil {
+		return err
+	}
+	return e.setPrimary(set, keyID(id))
+}
+
+// add adds a key that is not the primary yet.
+func (e *edit) add(set string) (uint32, error) {
 	m := keyset.NewManagerFromHandle(e.handles[set])
 	for _, t := range templates {
 		if t.name != set {
@@ -135,14 +136,24 @@ func (e *edit) addPrimary(set string) error {
 		}
 		id, err := m.Add(t.template())
 		if err == nil {
-			err = m.SetPrimary(id)
-		}
-		if err == nil {
 			e.handles[set], err = m.Handle()
 		}
+		return id, err
+	}
+	return 0, fmt.Errorf("no template for %s", set)
+}
+
+func (e *edit) setPrimary(set, id string) error {
+	n, err := strconv.ParseUint(id, 16, 32)
+	if err != nil {
+		return fmt.Errorf("key id: %w", err)
+	}
+	m := keyset.NewManagerFromHandle(e.handles[set])
+	if err := m.SetPrimary(uint32(n)); err != nil {
 		return err
 	}
-	return fmt.Errorf("no template for %s", set)
+	e.handles[set], err = m.Handle()
+	return err
 }
 
 func (e *edit) drop(set, id string) error {
@@ -168,11 +179,11 @@ func (k *Keyring) edit(ctx context.Context, change func(*edit) error) error {
 			return err
 		}
 		old := k.ring.Load()
-		e := &edit{handles: maps.Clone(old.handles), epochs: slices.Clone(old.epochs)}
+		e := &edit{handles: maps.Clone(old.handles), epochs: slices.Clone(old.epochs), retired: slices.Clone(old.retired)}
 		if err := change(e); err != nil {
 			return fmt.Errorf("keys: change the keyring: %w", err)
 		}
-		r, err := newRing(e.handles, e.epochs)
+		r, err := newRing(e.handles, e.epochs, e.retired)
 		if err != nil {
 			return err
 		}

@@ -71,6 +71,9 @@ type Lookup struct {
 	Unique   bool
 	Subject  abide.SubjectID
 	Expires  time.Time // zero: confirmed
+	// Borne says, of a claim being made, that the subject bears the value already:
+	// a claim that it has and that has not expired stays as it is.
+	Borne bool
 }
 
 // ConsentRow is an event of the ledger. Purpose and Action are in the clear;

@@ -19,18 +19,30 @@ const (
 	Creation  abide.Category = "~creation"  // idempotency key of creating a subject
 )
 
+// StableKey is the id of the index key of creations, which no rotation
+// replaces: their values cannot be made anew, because the key that a caller
+// sent once is not kept, and tell nothing about anybody.
+const StableKey = "stable"
+
 // Index returns the blind index values of a normalised value: one for each
-// root of the ring, the primary's first. A look-up asks for all of them; an
-// item keeps the first.
+// index key in force, in their order; with none, for the ring's primary. A
+// look-up asks for all of them; an item keeps the first.
 //
 // The value is HMAC-SHA-256 under a key of the category's own, so equal values
 // of two categories do not match. Who holds the index key can try out all
 // phone numbers; who holds only the database can tell that two subjects share
 // a value, and nothing more.
-func (v *Vault) Index(category abide.Category, normal []byte) ([]storage.IndexValue, error) {
-	roots := v.ring.IndexKeys()
-	out := make([]storage.IndexValue, len(roots))
-	for i, root := range roots {
+func (v *Vault) Index(in storage.IndexKeys, category abide.Category, normal []byte) ([]storage.IndexValue, error) {
+	if in == "" {
+		in = storage.IndexKeysOf(v.ring.IndexKeys()[0].ID)
+	}
+	ids := in.IDs()
+	out := make([]storage.IndexValue, len(ids))
+	for i, id := range ids {
+		root, err := v.ring.IndexKey(id)
+		if err != nil {
+			return nil, err
+		}
 		value, err := v.mac(root, string(category), normal)
 		if err != nil {
 			return nil, err
@@ -43,14 +55,33 @@ func (v *Vault) Index(category abide.Category, normal []byte) ([]storage.IndexVa
 // IndexReference returns the look-up values of the caller's own reference. The
 // reference is compared byte by byte: two of the caller's ids that differ in
 // case are two subjects.
-func (v *Vault) IndexReference(reference string) ([]storage.IndexValue, error) {
-	return v.Index(Reference, []byte(reference))
+func (v *Vault) IndexReference(in storage.IndexKeys, reference string) ([]storage.IndexValue, error) {
+	return v.Index(in, Reference, []byte(reference))
 }
 
 // IndexCreation returns the look-up values by which a retried creation finds
 // the subject that the first try made.
 func (v *Vault) IndexCreation(token, key string) ([]storage.IndexValue, error) {
-	return v.Index(Creation, v.IdempotencyKey(token, key))
+	value, err := v.ring.Digest(append([]byte("abide/index/creation/1\x00"), v.IdempotencyKey(token, key)...))
+	if err != nil {
+		return nil, fmt.Errorf("vault: index a creation: %w", err)
+	}
+	return []storage.IndexValue{{Key: StableKey, Value: value}}, nil
+}
+
+// ForgetIndex drops the keys that were derived from roots which the ring does
+// not hold any more.
+func (v *Vault) ForgetIndex() {
+	held := map[string]bool{}
+	for _, root := range v.ring.IndexKeys() {
+		held[root.ID] = true
+	}
+	v.index.Range(func(name, _ any) bool {
+		if !held[name.(indexName).root] {
+			v.index.Delete(name)
+		}
+		return true
+	})
 }
 
 type indexName struct{ root, info string }

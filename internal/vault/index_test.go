@@ -2,11 +2,11 @@ package vault_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
 	"testing"
+	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -25,7 +25,7 @@ func TestIndexTellsOnlyEqualityWithinOneCategory(t *testing.T) {
 	v := newVault(t)
 	get := func(v *vault.Vault, category, value string) []byte {
 		t.Helper()
-		values, err := v.Index(abide.Category(category), []byte(value))
+		values, err := v.Index("", abide.Category(category), []byte(value))
 		return index(t, values, err).Value
 	}
 	base := get(v, "person.email", "a@example.test")
@@ -49,16 +49,16 @@ func TestIndexTellsOnlyEqualityWithinOneCategory(t *testing.T) {
 
 func TestReferenceAndCreationHaveTheirOwnSpace(t *testing.T) {
 	v := newVault(t)
-	ref, err := v.IndexReference("user-17")
+	ref, err := v.IndexReference("", "user-17")
 	a := index(t, ref, err)
-	text, err := v.Index("person.account", []byte("user-17"))
+	text, err := v.Index("", "person.account", []byte("user-17"))
 	b := index(t, text, err)
 	made, err := v.IndexCreation("token", "user-17")
 	c := index(t, made, err)
 	if bytes.Equal(a.Value, b.Value) || bytes.Equal(a.Value, c.Value) || bytes.Equal(b.Value, c.Value) {
 		t.Error("look-ups of different kinds meet")
 	}
-	upper, err := v.IndexReference("USER-17")
+	upper, err := v.IndexReference("", "USER-17")
 	if bytes.Equal(a.Value, index(t, upper, err).Value) {
 		t.Error("references that differ in case are one")
 	}
@@ -68,14 +68,16 @@ func TestReferenceAndCreationHaveTheirOwnSpace(t *testing.T) {
 // still found.
 func TestIndexDuringRotation(t *testing.T) {
 	v := newVault(t)
-	before, err := v.Index("person.email", []byte("a@example.test"))
+	before, err := v.Index("", "person.email", []byte("a@example.test"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Keyring().RotateIndex(context.Background()); err != nil {
+	old := v.Keyring().IndexKeys()[0].ID
+	id, err := v.Keyring().RotateIndex(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := v.Index("person.email", []byte("a@example.test"))
+	after, err := v.Index(storage.IndexKeysOf(id, old), "person.email", []byte("a@example.test"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +89,19 @@ func TestIndexDuringRotation(t *testing.T) {
 	}
 	if bytes.Equal(after[0].Value, after[1].Value) {
 		t.Error("both roots give the same value")
+	}
+	values, err := v.IndexCreation("token", "key")
+	made := index(t, values, err)
+	if _, err := v.Keyring().RetireIndex(t.Context(), id, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	v.ForgetIndex()
+	if _, err := v.Index(storage.IndexKeysOf(id, old), "person.email", []byte("a@example.test")); abide.ErrorDetail(err) != "index_key_unknown" {
+		t.Errorf("under a destroyed root: %v", err)
+	}
+	values, err = v.IndexCreation("token", "key")
+	if got := index(t, values, err); !bytes.Equal(got.Value, made.Value) || got.Key != vault.StableKey {
+		t.Error("a retried creation does not find the first after a rotation")
 	}
 }
 
@@ -100,7 +115,7 @@ func TestIndexConstruction(t *testing.T) {
 	for range 3 { // pooled hash states give the same
 		h := hmac.New(sha256.New, key)
 		h.Write([]byte("a@example.test"))
-		values, err := v.Index("person.email", []byte("a@example.test"))
+		values, err := v.Index("", "person.email", []byte("a@example.test"))
 		if !bytes.Equal(index(t, values, err).Value, h.Sum(nil)) {
 			t.Error("not HMAC-SHA-256 under the category's key")
 		}
@@ -112,14 +127,14 @@ func TestIndexConcurrently(t *testing.T) {
 	v := newVault(t)
 	want := map[string][]byte{}
 	for _, value := range []string{"a", "b", "c", "d"} {
-		values, err := v.Index("person.email", []byte(value))
+		values, err := v.Index("", "person.email", []byte(value))
 		want[value] = index(t, values, err).Value
 	}
 	errs := make(chan error)
 	for value, w := range want {
 		go func() {
 			for range 500 {
-				values, err := v.Index("person.email", []byte(value))
+				values, err := v.Index("", "person.email", []byte(value))
 				if err != nil || !bytes.Equal(values[0].Value, w) {
 					errs <- fmt.Errorf("%s: another value's index (%w)", value, err)
 					return
@@ -139,7 +154,7 @@ func BenchmarkIndex(b *testing.B) {
 	v := newVault(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := v.Index("person.email", []byte("a@example.test")); err != nil {
+		if _, err := v.Index("", "person.email", []byte("a@example.test")); err != nil {
 			b.Fatal(err)
 		}
 	}

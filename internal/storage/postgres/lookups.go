@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -21,7 +22,7 @@ func (s *Store) Claim(ctx context.Context, claims []storage.Lookup, now time.Tim
 			groups[i] = append(groups[i], step{heldByMany, lookupKey(l).maybeAt(now)})
 		}
 		holder := storage.Holder(l)
-		groups[i] = append(groups[i], step{insertClaim, lookupKey(l).binary(holder[:]).maybeAt(l.Expires).maybeAt(now)})
+		groups[i] = append(groups[i], step{insertClaim, lookupKey(l).binary(holder[:]).maybeAt(l.Expires).maybeAt(now).text(strconv.FormatBool(l.Borne))})
 	}
 	changed, err := s.d.each(ctx, groups)
 	if err != nil {
@@ -45,7 +46,8 @@ const (
 		VALUES ($1::bytea, $2::text, $3::text, $5::uuid, $4::uuid, $6::bigint, $7::bigint)
 		ON CONFLICT (index_value, index_key, category, holder) DO UPDATE
 		SET subject_id = excluded.subject_id, claimed_at = excluded.claimed_at, expires_at =
-			CASE WHEN l.subject_id = excluded.subject_id AND l.expires_at IS NULL THEN NULL ELSE excluded.expires_at END
+			CASE WHEN l.subject_id = excluded.subject_id AND (l.expires_at IS NULL OR $8::boolean AND l.expires_at > excluded.claimed_at)
+			THEN l.expires_at ELSE excluded.expires_at END
 		WHERE l.subject_id = excluded.subject_id OR l.expires_at <= excluded.claimed_at`
 	confirmClaim = `UPDATE lookup SET expires_at = NULL WHERE index_value = $1::bytea
 		AND index_key = $2::text AND category = $3::text AND subject_id = $4::uuid`

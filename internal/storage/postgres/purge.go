@@ -10,7 +10,8 @@ import (
 
 // PurgeItems drops the look-ups of a page of items, which live on other shards,
 // and then the items: if the process dies in between, the items are still there
-// to tell which look-ups are theirs.
+// to tell which look-ups are theirs. So are those whose index value was replaced
+// meanwhile: their turn comes with the look-ups that they have now.
 func (s *Store) PurgeItems(ctx context.Context, subject abide.SubjectID, compartments []storage.Compartment, limit int) ([]storage.Lookup, bool, error) {
 	set := make([]int64, len(compartments))
 	law := false
@@ -33,8 +34,8 @@ func (s *Store) PurgeItems(ctx context.Context, subject abide.SubjectID, compart
 	err = s.d.writeTwice(ctx, func(b *batch) {
 		erased(b)
 		for i := range page {
-			b.Queue(`DELETE FROM item WHERE subject_id = $1 AND category = $2 AND item_id = $3`,
-				id(subject), string(page[i].Category), id(page[i].ID))
+			b.Queue(`DELETE FROM item WHERE subject_id = $1 AND category = $2 AND item_id = $3 AND index_value IS NOT DISTINCT FROM $4::bytea`,
+				id(subject), string(page[i].Category), id(page[i].ID), page[i].Index)
 		}
 		b.Queue(`DELETE FROM idempotency WHERE subject_id = $1`, id(subject))
 		b.Queue(`DELETE FROM consent_index WHERE subject_id = $1`, id(subject))

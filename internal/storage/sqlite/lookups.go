@@ -40,9 +40,10 @@ func (w *writeConn) claim(l *storage.Lookup, now time.Time) (int64, error) {
 			WHERE index_value = ?1 AND index_key = ?2 AND category = ?3 AND holder <> ?4
 			AND subject_id <> ?5 AND (expires_at IS NULL OR expires_at > ?7))
 		ON CONFLICT DO UPDATE SET subject_id = excluded.subject_id, claimed_at = excluded.claimed_at,
-			expires_at = CASE WHEN subject_id = excluded.subject_id AND expires_at IS NULL THEN NULL ELSE excluded.expires_at END
+			expires_at = CASE WHEN subject_id = excluded.subject_id AND (expires_at IS NULL OR ?8 AND expires_at > ?7)
+				THEN expires_at ELSE excluded.expires_at END
 		WHERE subject_id = excluded.subject_id OR expires_at <= ?7`,
-		l.Index.Value, l.Index.Key, string(l.Category), holder[:], l.Subject[:], maybeAt(l.Expires), at(now))
+		l.Index.Value, l.Index.Key, string(l.Category), holder[:], l.Subject[:], maybeAt(l.Expires), at(now), l.Borne)
 }
 
 // free refuses claims of a change that another subject has made before.

@@ -10,7 +10,8 @@ import (
 // PurgeItems drops the look-ups of a page of items, then the items. The
 // look-ups go first, in a transaction of their own as on a sharded database:
 // if the process dies in between, the items are still there to tell which
-// look-ups are theirs.
+// look-ups are theirs. So are those whose index value was replaced meanwhile:
+// their turn comes with the look-ups that they have now.
 func (s *Store) PurgeItems(ctx context.Context, id abide.SubjectID, compartments []storage.Compartment, limit int) ([]storage.Lookup, bool, error) {
 	set := compartmentSet(compartments)
 	var page []storage.Item
@@ -67,8 +68,8 @@ func (c *conn) mustBeErasing(id abide.SubjectID) error {
 
 func (w *writeConn) purge(id abide.SubjectID, set int64, page []storage.Item, more *bool) error {
 	for i := range page {
-		if _, err := w.exec(`DELETE FROM item WHERE subject_id = ? AND category = ? AND item_id = ?`,
-			id[:], string(page[i].Category), page[i].ID[:]); err != nil {
+		if _, err := w.exec(`DELETE FROM item WHERE subject_id = ? AND category = ? AND item_id = ? AND index_value IS ?`,
+			id[:], string(page[i].Category), page[i].ID[:], page[i].Index); err != nil {
 			return err
 		}
 	}

@@ -133,6 +133,27 @@ var indexCases = []testCase{
 		}
 		equal(e, got, all)
 	}},
+	{name: "index/a claim on a value that is borne leaves the subject's own as it is", data: func(e *env) {
+		a, soon, later := e.id(), e.now.Add(time.Minute), e.now.Add(time.Hour)
+		borne := func(value string, unique bool) storage.Lookup {
+			l := claimOf(a, value, unique, later)
+			l.Borne = true
+			return l
+		}
+		e.must(e.claim(claimOf(a, "x", true, soon), claimOf(a, "y", false, soon), claimOf(a, "z", true, time.Time{}), claimOf(e.id(), "w", true, later)))
+		e.must(e.claim(borne("x", true), borne("y", false), borne("z", true), borne("new", true)))
+		e.want(e.claim(borne("w", true)), storage.ErrTaken)
+		expires := func() (out []time.Time) {
+			for _, v := range []string{"x", "y", "z", "new"} {
+				out = append(out, e.find("person.email", storage.IndexValue{Key: "k1", Value: []byte(v)})[0].Expires)
+			}
+			return out
+		}
+		equal(e, expires(), []time.Time{soon, soon, {}, later})
+		e.now = soon
+		e.must(e.claim(borne("x", true), borne("y", false)))
+		equal(e, expires(), []time.Time{later, later, {}, later})
+	}},
 	{name: "index/releasing removes what nobody confirmed or claimed again", data: func(e *env) {
 		a := e.id()
 		soon, later := e.now.Add(time.Minute), e.now.Add(time.Hour)
