@@ -189,10 +189,14 @@ func (m *Main) writeTo(path string, write func(io.Writer) error) error {
 }
 
 func (m *Main) policyDiff() *cobra.Command {
-	var asJSON bool
+	var asJSON, asHTML bool
 	cmd := &cobra.Command{
 		Use: "diff OLD NEW", Short: "Say exactly what becomes permitted, what becomes forbidden and who is asked again", Args: cobra.ExactArgs(2),
-		Example: "  abide policy diff published/ draft/",
+		Long: `Compares two policy folders over everything that can be asked of them. Who agreed
+to the terms of OLD stays agreed to exactly those: where NEW asks for more, it
+says what is denied until they agree again. Both folders must pass the check; it
+exits 0 whether or not anything changes.`,
+		Example: "  abide policy diff published/ draft/\n  abide policy diff published/ draft/ --html > changes.html",
 		RunE: func(_ *cobra.Command, args []string) error {
 			before, err := m.checked(args[0], nil)
 			if err != nil {
@@ -203,13 +207,18 @@ func (m *Main) policyDiff() *cobra.Command {
 				return err
 			}
 			d := diff.Diff(before.Policy, after.Policy)
-			if asJSON {
+			switch {
+			case asJSON:
 				return printJSON(m.Stdout, d)
+			case asHTML:
+				return d.HTML(m.Stdout)
 			}
 			return d.Text(m.Stdout)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asHTML, "html", false, "print a page of HTML")
+	cmd.MarkFlagsMutuallyExclusive("json", "html")
 	return cmd
 }
 

@@ -11,21 +11,37 @@ import (
 	abide "github.com/abide-privacy/abide"
 )
 
+const noChange = "Nothing changes: every request is decided as before, and nobody is asked again."
+
 // Text writes the difference as plain sentences, grouped and without what
 // follows from what was said already. JSON of the Difference holds everything.
 func (d *Difference) Text(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	t := &texter{b: b, d: d}
 	if d.Empty() && len(d.Rules) == 0 {
-		fmt.Fprintln(b, "Nothing changes: every request is decided as before, and nobody is asked again.")
+		fmt.Fprintln(b, noChange)
 		return b.Flush()
 	}
-	t.section("Becomes permitted", t.sentences(abide.Permit))
-	t.section("Becomes forbidden", t.sentences(abide.Deny))
-	t.section("Must be asked", t.asked())
-	t.section("Staff and others who act", t.staff())
-	t.section("Rules that read differently", t.rules())
+	for _, sec := range t.sections() {
+		t.section(sec.Title, sec.Items)
+	}
 	return b.Flush()
+}
+
+// section is a part of what is said, as text or as HTML.
+type section struct {
+	Title string
+	Items []string // each of one line or more
+}
+
+func (t *texter) sections() []section {
+	return []section{
+		{"Becomes permitted", t.sentences(abide.Permit)},
+		{"Becomes forbidden", t.sentences(abide.Deny)},
+		{"Must be asked", t.asked()},
+		{"Staff and others who act", t.staff()},
+		{"Rules that read differently", t.rules()},
+	}
 }
 
 type texter struct {

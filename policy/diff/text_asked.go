@@ -82,7 +82,10 @@ func texts[T ~string](in []T) []string {
 // staff says what changes for those who act, but for what follows from what was
 // said of everybody.
 func (t *texter) staff() []string {
-	type change struct{ who, what string }
+	type change struct {
+		who  Actor
+		what string
+	}
 	alike := map[change][]string{}
 	var order []change
 	for _, c := range t.d.Staff {
@@ -93,13 +96,13 @@ func (t *texter) staff() []string {
 		if c.Effect == abide.Deny {
 			may = "may no longer"
 		}
-		k := change{c.Actor.String(), may + " " + t.whats(c.Whats)}
+		k := change{c.Actor, may + " " + t.whats(c.Whats)}
 		if _, ok := alike[k]; !ok {
 			order = append(order, k)
 		}
 		alike[k] = appendNew(alike[k], string(c.Purpose))
 	}
-	whos := map[string][]string{}
+	whos := map[string][]Actor{}
 	var said []string
 	for _, k := range order {
 		s := k.what + " for " + list(alike[k])
@@ -109,9 +112,41 @@ func (t *texter) staff() []string {
 		whos[s] = append(whos[s], k.who)
 	}
 	for i, s := range said {
-		said[i] = strings.Join(slices.Compact(whos[s]), "; ") + ": " + s
+		said[i] = everyone(whos[s]) + ": " + s
 	}
 	return said
+}
+
+// everyone names actors: a kind or a role of which each acts so, however
+// carefully, is named once.
+func everyone(list []Actor) string {
+	type who struct {
+		kind abide.ActorKind
+		role string
+	}
+	care := map[who]map[Actor]bool{}
+	for _, a := range list {
+		w := who{a.Kind, a.Role}
+		if care[w] == nil {
+			care[w] = map[Actor]bool{}
+		}
+		care[w][a] = true
+	}
+	var all, some []string
+	for _, a := range list {
+		switch w := (who{a.Kind, a.Role}); {
+		case len(care[w]) < 4: // of reason and approvals, undertaking and review
+			some = appendNew(some, a.String())
+		case a.Role != "":
+			all = appendNew(all, "staff as "+a.Role)
+		default:
+			all = appendNew(all, string(a.Kind))
+		}
+	}
+	if len(all) > 0 {
+		some = append([]string{"every " + conjoin(all, "and")}, some...)
+	}
+	return strings.Join(some, "; ")
 }
 
 // String says who acts, and how carefully.
