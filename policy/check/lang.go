@@ -49,6 +49,13 @@ type language struct {
 	we       []string
 	promises []string
 	alone    []string
+	// silences take silence for agreement: "unless you opt out".
+	silences []string
+	// numerals, units and often are how numbers and stretches of time are
+	// stated; a language without them has its numbers left alone.
+	numerals map[string]int
+	units    map[string]stretchOfTime
+	often    map[string]int // "twice a year", in months
 }
 
 // languageOf returns the language of a BCP 47 tag.
@@ -106,6 +113,11 @@ func phrases(s string) []string {
 var english = &language{
 	code:  "en",
 	forms: englishForms,
+	silences: phrases(`unless you opt out / unless you object / unless you tell us / unless you say no / unless you say otherwise / unless you refuse / unless you decline
+		if you do not object / if you do not refuse / if you do not opt out
+		if we hear nothing / if you say nothing / silence means / silence is agreement / saying nothing is agreeing / by continuing / by using / continued use / already ticked
+		ticked for you already / pre ticked / on by default / assume that you agree / assume you agree / assume your yes / take it that you agree / deemed to agree / deemed to have agreed`),
+	numerals: englishNumerals, units: englishUnits, often: englishOften,
 	deny: phrases(`never / not / no / neither / nor / cannot
 		don't / doesn't / didn't / won't / can't / isn't / aren't / wasn't / weren't / shan't / wouldn't / couldn't / shouldn't / mustn't
 		hasn't / haven't / hadn't / refrain from / rather than / instead of / dont / doesnt / wont`),

@@ -48,6 +48,7 @@ type vocabulary struct {
 	texts    []string       // the words as written, for each term
 	marks    *phraseTrie
 	promises *phraseTrie
+	silences *phraseTrie
 }
 
 type node struct {
@@ -84,7 +85,8 @@ func newVocabulary(set *rule.Set, tag string) *vocabulary {
 	for _, p := range v.lang.unmeant {
 		v.insert(p, func(n *node) { n.unmeant = true }, false)
 	}
-	v.marks, v.promises = newPhraseTrie(v.lang), newPromises(v.lang)
+	v.marks, v.promises, v.silences = newPhraseTrie(v.lang), newPromises(v.lang), &phraseTrie{}
+	v.silences.insert(v.lang.silences, alone)
 	return v
 }
 

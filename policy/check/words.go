@@ -141,6 +141,10 @@ func (c *checker) words() {
 			c.rulesInProse(s)
 			c.proseInRules(s)
 			c.elsewhere(s)
+			c.numbers(s)
+			c.silence(s)
+			c.places(s)
+			c.affirmed(s)
 		case s.inform == "":
 			c.withoutRule(s)
 		}

@@ -32,6 +32,10 @@ const (
 	WildcardUnderConsent     Code = "wildcard_under_consent"
 	DocumentsDisagree        Code = "documents_disagree"
 	DocumentsUnranked        Code = "documents_unranked"
+	NumberNotInRules         Code = "number_not_in_rules"
+	ConsentBySilence         Code = "consent_by_silence"
+	PlaceNotInRules          Code = "place_not_in_rules"
+	ForbiddenAffirmed        Code = "forbidden_but_affirmed"
 )
 
 var checkCodes = []Info{
@@ -63,6 +67,10 @@ var checkCodes = []Info{
 	{ServiceNotPermitted, Error, "service needs what its purposes do not permit", "use the category in a purpose that the service serves, or do not demand it"},
 	{WildcardUnderConsent, Error, "a whole group is used under consent", "name each category: a new row would otherwise widen what people agreed to"},
 	{DocumentsDisagree, Note, "documents disagree, and one prevails", "make them say the same, if people should not need to know which prevails"},
+	{NumberNotInRules, Warning, "clause states a number that its rules do not have", "change the words or the rule; a number that another clause keeps may stand beside a link to it"},
+	{ConsentBySilence, Warning, "clause takes silence for agreement", "say that people are asked, or rest the purpose on another ground"},
+	{PlaceNotInRules, Warning, "places of a clause and of its rules differ", "name the same places in the words and in the rules"},
+	{ForbiddenAffirmed, Warning, "clause says as if it happened what its rule forbids", "deny it in the words, or do not forbid it"},
 	{DocumentsUnranked, Error, "documents disagree, and none prevails", "say which prevails and among whom: yields_to in the document block of the other"},
 }
 
