@@ -25,6 +25,7 @@ has the keyring may act here. Servers notice within a request what they must
 know.`,
 		Example: `  abide keys status --data DIR
   abide keys rotate kek --data DIR
+  abide keys rotate index --data DIR
   abide keys destroy --data DIR`,
 	}
 	m.openFlags(cmd, &f.store)
