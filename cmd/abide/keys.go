@@ -94,7 +94,7 @@ func (m *Main) writeKeyStatus(s engine.KeyStatus) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(m.Stdout, "\nsigning     %s", s.Sign[0].ID)
+	fmt.Fprintf(m.Stdout, "\nlog         %s (envelopes), %s (system)\nsigning     %s", s.Log[0], s.Log[1], s.Sign[0].ID)
 	if n := len(s.Sign) - 1; n > 0 {
 		fmt.Fprintf(m.Stdout, " and %d older", n)
 	}

@@ -29,7 +29,8 @@ on where it was when it is called again.`,
 			}),
 		m.rotation(f, "log", "Seal log entries by new keys from now on; older ones open what they sealed",
 			func(ctx context.Context, e *engine.Engine, _ engine.RotateKeys) (engine.KeyRotation, error) {
-				return engine.KeyRotation{Key: "log"}, e.RotateLog(ctx, localCaller())
+				id, err := e.RotateLog(ctx, localCaller())
+				return engine.KeyRotation{Key: id}, err
 			}),
 		m.rotation(f, "sign", "Sign receipts and certificates by a new key; older public keys stay",
 			func(ctx context.Context, e *engine.Engine, _ engine.RotateKeys) (engine.KeyRotation, error) {

@@ -100,10 +100,22 @@ func (s *server) consents() {
 		Algorithm string `json:"algorithm" example:"Ed25519"`
 		Key       []byte `json:"key" doc:"32 bytes, base64"`
 	}
+	type publicKeys struct {
+		publicKey
+		Earlier []publicKey `json:"earlier" doc:"keys that signed before a rotation and verify what they signed"`
+	}
 	operation(s, "receipt-key", http.MethodGet, "/v1/receipt-key", "Consent", "The key that verifies receipts and certificates",
-		"Ed25519 (RFC 8032); keep it to verify receipts without this server.", http.StatusOK,
-		func(context.Context, *struct{}) (*body[publicKey], error) {
-			key, id := s.engine.PublicKey()
-			return answer(publicKey{KeyID: id, Algorithm: "Ed25519", Key: key}, nil)
+		"Ed25519 (RFC 8032); keep it to verify receipts without this server. Each document names the key that signed it; earlier keys sign nothing any more.", http.StatusOK,
+		func(context.Context, *struct{}) (*body[publicKeys], error) {
+			out := publicKeys{Earlier: []publicKey{}}
+			for i, k := range s.engine.PublicKeys() {
+				one := publicKey{KeyID: k.ID, Algorithm: "Ed25519", Key: k.Key}
+				if i == 0 {
+					out.publicKey = one
+				} else {
+					out.Earlier = append(out.Earlier, one)
+				}
+			}
+			return answer(out, nil)
 		})
 }

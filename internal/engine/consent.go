@@ -2,12 +2,12 @@ package engine
 
 import (
 	"context"
-	"crypto/ed25519"
 	"slices"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
 	"github.com/abide-privacy/abide/internal/consent"
+	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/policy"
 )
@@ -277,9 +277,7 @@ func ledgerDamaged() error {
 		Message: "an event of the ledger of consent is missing from the store", Hint: "restore the store from its backup; run abide doctor"}
 }
 
-// PublicKey returns the key that verifies receipts and certificates without
-// this server, and its id: Ed25519 (RFC 8032).
-func (e *Engine) PublicKey() (ed25519.PublicKey, string) {
-	k := e.vault.Keyring().PublicKeys()[0]
-	return k.Key, k.ID
-}
+// PublicKeys returns the keys that verify receipts and certificates without
+// this server, Ed25519 (RFC 8032): first the one that signs, then those that
+// signed before it.
+func (e *Engine) PublicKeys() []keys.PublicKey { return e.vault.Keyring().PublicKeys() }

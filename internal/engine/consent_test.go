@@ -122,7 +122,7 @@ func TestReceipt(t *testing.T) {
 		if again.ID != r.ID {
 			t.Fatal("the retry got another receipt")
 		}
-		key, keyID := w.e.PublicKey()
+		key, keyID := w.e.PublicKeys()[0].Key, w.e.PublicKeys()[0].ID
 		text, err := audit.Canonical(again)
 		must(t, err)
 		got, err := audit.VerifyReceipt(text, key)

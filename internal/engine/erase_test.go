@@ -109,7 +109,7 @@ func TestErase(t *testing.T) {
 		if cert.Counts["person.email"] != 1 || cert.Counts["person.orders"] != 1 || len(cert.Counts) != 4 || len(cert.Survives) != 0 {
 			t.Fatalf("certificate %+v", cert)
 		}
-		key, _ := w.e.PublicKey()
+		key := w.e.PublicKeys()[0].Key
 		text, err := audit.Canonical(cert)
 		must(t, err)
 		must2(audit.VerifyCertificate(text, key))(t)

@@ -16,6 +16,7 @@ type KeyStatus struct {
 	Master       string           `json:"master,omitempty"` // key of a key service; empty: none
 	Epochs       []EpochStatus    `json:"epochs"`
 	Index        []IndexStatus    `json:"index"`
+	Log          [2]string        `json:"log"`  // numbers of the keys that seal envelopes and system entries
 	Sign         []keys.PublicKey `json:"sign"` // the primary first
 	BackupWindow int              `json:"backup_window_days"`
 }
@@ -55,7 +56,7 @@ func (e *Engine) KeyStatus(ctx context.Context, c Call) (KeyStatus, error) {
 		return KeyStatus{}, err
 	}
 	s := KeyStatus{Store: ring.Store().String(), Generation: ring.Generation(), Place: ring.Place(), Master: ring.Master(),
-		Sign: ring.PublicKeys(), BackupWindow: int(window / (24 * time.Hour))}
+		Log: ring.LogSeals(), Sign: ring.PublicKeys(), BackupWindow: int(window / (24 * time.Hour))}
 	for _, ep := range ring.Epochs() {
 		st := EpochStatus{Epoch: ep, Keys: counts[ep.ID]}
 		switch {

@@ -228,7 +228,7 @@ func (w *world) verify(got, was engine.Certificate) {
 	if got.ID != was.ID || !got.Erased.Equal(was.Erased) || !bytes.Equal(got.Signature, was.Signature) {
 		w.t.Fatalf("another certificate came back: %+v, was %+v", got, was)
 	}
-	key, _ := w.e.PublicKey()
+	key := w.e.PublicKeys()[0].Key
 	raw, err := json.Marshal(got)
 	must(w.t, err)
 	must2(audit.VerifyCertificate(raw, key))(w.t)

@@ -315,15 +315,20 @@ func (e *Engine) noteKey(ctx context.Context, c Call, act, object, reason string
 
 // RotateLog gives the log new keys; entries sealed by older ones stay as they
 // are, and open. No old key is destroyed: an entry must outlive the backup
-// window.
-func (e *Engine) RotateLog(ctx context.Context, c Call) error {
+// window. It returns the numbers of the new keys, that of envelopes and that of
+// system entries: each sealed row begins with the number of its key.
+func (e *Engine) RotateLog(ctx context.Context, c Call) (string, error) {
 	if err := authorise(c, opKeys, abide.SubjectID{}); err != nil {
-		return err
+		return "", err
 	}
 	if err := e.noteKey(ctx, c, actNewKey, "log", "", 0); err != nil {
-		return err
+		return "", err
 	}
-	return storageError(e.vault.Keyring().RotateLog(ctx))
+	if err := e.vault.Keyring().RotateLog(ctx); err != nil {
+		return "", storageError(err)
+	}
+	seals := e.vault.Keyring().LogSeals()
+	return seals[0] + " " + seals[1], nil
 }
 
 // RotateSign gives receipts and certificates a new signing key, and returns its

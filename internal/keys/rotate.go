@@ -92,6 +92,13 @@ func (k *Keyring) RotateLog(ctx context.Context) error {
 	})
 }
 
+// LogSeals returns the numbers of the keys that seal envelopes and system
+// entries now, in hex: the four bytes behind the first of what they seal.
+func (k *Keyring) LogSeals() [2]string {
+	h := k.ring.Load().handles
+	return [2]string{keyID(h[setEnvelope].KeysetInfo().GetPrimaryKeyId()), keyID(h[setSystem].KeysetInfo().GetPrimaryKeyId())}
+}
+
 // RotateSign adds a signing key and makes it the primary. Older public keys
 // stay, to verify what they signed.
 func (k *Keyring) RotateSign(ctx context.Context) (string, error) {
