@@ -18,9 +18,10 @@ import (
 const writeTimeout = 30 * time.Second
 
 // batch is the statements of one pipeline: of one transaction, or of several
-// one after the other. Several statements of one are put between BEGIN and
-// COMMIT: within a pipeline PostgreSQL would do without, but a distributed one
-// commits on the shard, statement by statement, what no block holds together.
+// one after the other. A pipeline is one transaction to PostgreSQL. A
+// distributed one commits on the shard, statement by statement, what no block
+// holds together: there, and to have several transactions, BEGIN and COMMIT are
+// put around each.
 //
 // What fails ends the pipeline: the server skips all that follows.
 type batch struct {
@@ -63,13 +64,13 @@ func (b *batch) next() { b.starts = append(b.starts, b.Len()) }
 // itself. It is durable then, so that one of them fails is no error.
 func (b *batch) after() { b.rest = b.Len() }
 
-// blocks puts each transaction between BEGIN and COMMIT.
-func (b *batch) blocks() *batch {
+// blocks puts each transaction between BEGIN and COMMIT, where that is needed.
+func (b *batch) blocks(sharded bool) *batch {
 	end := b.Len()
 	if b.rest > 0 {
 		end = b.rest
 	}
-	if end == b.Len() && end <= 1 {
+	if end == b.Len() && (end <= 1 || !sharded && len(b.starts) == 0) {
 		return b
 	}
 	out := &batch{refuses: map[int]refusal{}}
@@ -148,7 +149,7 @@ func (d *database) transact(ctx context.Context, c *pgxpool.Conn, build func(b *
 	}
 	b := &batch{}
 	build(b)
-	err := b.blocks().send(ctx, c)
+	err := b.blocks(d.sharded).send(ctx, c)
 	if err != nil && c.Conn().PgConn().TxStatus() != 'I' && !c.Conn().IsClosed() {
 		// The block that failed is still open. If it cannot be closed, the pool
 		// throws the connection away.
