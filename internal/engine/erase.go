@@ -23,7 +23,9 @@ type Certificate = audit.Certificate
 // last one that is in the store:
 //
 //  1. intent: status erasing, log entry, and what will survive, in one
-//     transaction. From here on every read is refused.
+//     transaction. From here on every read is refused. What it costs does not
+//     grow with what is held: it looks at what law may retain and at nothing
+//     else (TestErasureIsFlat).
 //  2. restore ledger: the erasure is appended, so that no restore undoes it.
 //  3. keys: live and log are destroyed, and law if no law retains anything.
 //  4. certified: status erased, log entry, signed certificate, in one
@@ -55,9 +57,9 @@ func (e *Engine) Erase(ctx context.Context, c Call, id abide.SubjectID) (Certifi
 // certificates is committed.
 func (e *Engine) eraseFully(ctx context.Context, c Call, id abide.SubjectID) (*Certificate, error) {
 	defer e.alone(id)()
-	lost := false
+	lost, intended := false, false
 	for range changeTries {
-		cert, err := e.eraseStep(ctx, c, id, lost)
+		cert, err := e.eraseStep(ctx, c, id, lost, intended)
 		if errors.Is(err, storage.ErrConflict) {
 			e.metrics.conflict()
 			lost = true
@@ -67,7 +69,7 @@ func (e *Engine) eraseFully(ctx context.Context, c Call, id abide.SubjectID) (*C
 			return cert, err
 		}
 		// The intent is durable: whoever asked may leave, the erasure goes on.
-		ctx = context.WithoutCancel(ctx)
+		ctx, intended = context.WithoutCancel(ctx), true
 	}
 	return nil, storageError(storage.ErrConflict)
 }
@@ -97,8 +99,10 @@ func (e *Engine) Certificate(ctx context.Context, c Call, id abide.SubjectID) (C
 // there is one, and neither certificate nor error if another step follows. Lost
 // says that another node came first: this one's record may stand behind the
 // other's in the restore ledger, so the certificate that holds is put last.
-func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID, lost bool) (*Certificate, error) {
-	s, err := e.load(ctx, id, storage.Want{AllItems: true, Erasure: true})
+// Intended says that the intent is durable: then what is held is counted, which
+// nobody's refusal waits for.
+func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID, lost, intended bool) (*Certificate, error) {
+	s, err := e.load(ctx, id, storage.Want{LawItems: true, Erasure: true, Counts: intended})
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +111,9 @@ func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID, lost
 	case abide.StatusActive:
 		return nil, e.eraseIntent(ctx, c, s)
 	case abide.StatusErasing:
+		if !intended {
+			return nil, nil // somebody else's intent: again, and count
+		}
 		return e.certify(ctx, s)
 	}
 	cert, err := e.openCertificate(s)
@@ -268,6 +275,14 @@ func (e *Engine) certify(ctx context.Context, s *subject) (*Certificate, error) 
 	cert, err := e.openCertificate(s)
 	if err != nil {
 		return nil, err
+	}
+	if cert.Counts == nil {
+		cert.Counts = map[abide.Category]int{}
+	}
+	for category, n := range s.counts {
+		if !isPseudo(category) {
+			cert.Counts[category] += n
+		}
 	}
 	cert.Erased, cert.LogEntry = s.now, s.row.EntryN+1
 	if _, err := audit.SignCertificate(cert, e.vault.Keyring()); err != nil {

@@ -26,6 +26,9 @@ type faults struct {
 
 	distributed bool // look-ups lie apart from their subjects
 
+	items    int // read or written
+	atIntent int // of them, when the last intent to erase was durable
+
 	rows int // read of logs, at most so many as were asked for
 
 	killer    string // this operation is the last
@@ -105,10 +108,29 @@ type faultyStore struct {
 	f *faults
 }
 
+// touching counts items that are read or written.
+func (f *faults) touching(items int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.items += items
+}
+
+func (s *faultyStore) Load(ctx context.Context, id abide.SubjectID, want storage.Want) (*storage.Loaded, error) {
+	l, err := s.Store.Load(ctx, id, want)
+	if err == nil {
+		s.f.touching(len(l.Items))
+	}
+	return l, err
+}
+
 func (s *faultyStore) Commit(ctx context.Context, c *storage.Change) error {
 	op := "commit"
 	if c.Erasure != nil {
 		op = "commit " + c.Erasure.Step
+	}
+	s.f.touching(len(c.PutItems) + len(c.DropItems))
+	if op == "commit intent" {
+		defer func() { s.f.mu.Lock(); s.f.atIntent = s.f.items; s.f.mu.Unlock() }()
 	}
 	if s.f.apart() {
 		return s.commitApart(ctx, op, c)

@@ -148,6 +148,8 @@ type ErasureJob struct {
 type Want struct {
 	Items       []abide.Category // these categories
 	AllItems    bool
+	LawItems    bool   // those in the law compartment; costs by their number, not by that of all
+	Counts      bool   // of the items in other compartments
 	Idempotency []byte // key, if any
 	Erasure     bool   // the erasure job or certificate
 }
@@ -156,6 +158,7 @@ type Want struct {
 type Loaded struct {
 	Subject     SubjectRow
 	Items       []Item
+	Counts      map[abide.Category]int
 	Idempotency *IdempotencyRow
 	Erasure     *ErasureJob
 	Epoch       Epoch

@@ -19,7 +19,10 @@ const (
 		entry_n AS x, consent_n AS y, created_at AS z, sealed AS s, law AS t FROM subject WHERE subject_id = $1`
 	itemPart = `SELECT 1, category, index_key, item_id, version, due_at, compartment, NULL, NULL, sealed, index_value
 		FROM item WHERE subject_id = $1`
-	itemsWanted     = ` AND category = ANY($2)`
+	itemsWanted = ` AND category = ANY($2)`
+	lawItems    = ` AND compartment = 3` // storage.Law, literally: an index holds these alone
+	countPart   = `SELECT 4, category, NULL, NULL, count(*), NULL, NULL, NULL, NULL, NULL, NULL
+		FROM item WHERE subject_id = $1 AND compartment <> 3 GROUP BY category`
 	idempotencyPart = `SELECT 2, NULL, NULL, NULL, NULL, expires_at, NULL, NULL, NULL, digest, sealed
 		FROM idempotency WHERE subject_id = $1 AND key = `
 	erasurePart = `SELECT 3, step, NULL, NULL, NULL, started_at, NULL, NULL, NULL, certificate, NULL
@@ -61,6 +64,8 @@ func loadQuery(subject abide.SubjectID, want storage.Want) (string, []any) {
 	switch {
 	case want.AllItems:
 		parts = append(parts, itemPart)
+	case want.LawItems:
+		parts = append(parts, itemPart+lawItems)
 	case len(want.Items) > 0:
 		parts = append(parts, itemPart+itemsWanted)
 		args = append(args, names(want.Items))
@@ -71,6 +76,9 @@ func loadQuery(subject abide.SubjectID, want storage.Want) (string, []any) {
 	}
 	if want.Erasure {
 		parts = append(parts, erasurePart)
+	}
+	if want.Counts {
+		parts = append(parts, countPart)
 	}
 	if len(parts) == 1 {
 		return subjectPart, args
@@ -120,6 +128,11 @@ func sorted(subject abide.SubjectID, rows []loaded, want storage.Want, epoch sto
 			l.Idempotency = &storage.IdempotencyRow{Key: want.Idempotency, Digest: r.s, Sealed: r.t, Expires: r.at}
 		case 3:
 			l.Erasure = &storage.ErasureJob{Subject: subject, Step: r.a, Certificate: r.s, Started: r.at}
+		case 4:
+			if l.Counts == nil {
+				l.Counts = map[abide.Category]int{}
+			}
+			l.Counts[abide.Category(r.a)] = int(r.n) //nolint:gosec // a number of rows
 		}
 	}
 	return l

@@ -68,16 +68,34 @@ func (c *conn) loadMore(id abide.SubjectID, want *storage.Want, l *storage.Loade
 		l.Items = append(l.Items, scanItem(r))
 		return nil
 	}
-	if want.AllItems {
+	switch {
+	case want.AllItems:
 		if err := c.query(`SELECT `+itemColumns+` FROM item WHERE subject_id = ? ORDER BY category, item_id`, add, id[:]); err != nil {
 			return err
 		}
-	} else {
+	case want.LawItems:
+		if err := c.query(`SELECT `+itemColumns+` FROM item INDEXED BY item_law WHERE subject_id = ? AND compartment = 3
+			ORDER BY category, item_id`, add, id[:]); err != nil {
+			return err
+		}
+	default:
 		for _, cat := range storage.Sorted(want.Items) {
 			if err := c.query(`SELECT `+itemColumns+` FROM item WHERE subject_id = ? AND category = ? ORDER BY item_id`,
 				add, id[:], string(cat)); err != nil {
 				return err
 			}
+		}
+	}
+	if want.Counts {
+		if err := c.query(`SELECT category, count(*) FROM item WHERE subject_id = ? AND compartment <> 3 GROUP BY category`,
+			func(r *row) error {
+				if l.Counts == nil {
+					l.Counts = map[abide.Category]int{}
+				}
+				l.Counts[abide.Category(r.text())] = int(r.int())
+				return nil
+			}, id[:]); err != nil {
+			return err
 		}
 	}
 	if want.Idempotency != nil {

@@ -190,6 +190,21 @@ var changeCases = []testCase{
 		equal(e, l.Items, []storage.Item{p[1], p[5], p[4]})
 		equal(e, len(e.load(c.Row.ID, storage.Want{}).Items), 0)
 	}},
+	{name: "items/load gives those in the law compartment, and counts the others", data: func(e *env) {
+		c, other := e.subject(e.id()), e.subject(e.id())
+		for i, compartment := range []storage.Compartment{storage.Law, storage.Live, storage.Live, storage.Law} {
+			c.PutItems = append(c.PutItems, e.item(abide.Category("abab"[i:i+1]), uint64(i+1), compartment))
+			other.PutItems = append(other.PutItems, e.item("a", uint64(i+9), compartment))
+		}
+		c.PutItems = append(c.PutItems, e.item("a", 5, storage.Live))
+		e.commit(c)
+		e.commit(other)
+		l := e.load(c.Row.ID, storage.Want{LawItems: true, Counts: true, Erasure: true})
+		equal(e, l.Items, []storage.Item{c.PutItems[0], c.PutItems[3]})
+		equal(e, l.Counts, map[abide.Category]int{"a": 2, "b": 1})
+		equal(e, e.load(c.Row.ID, storage.Want{LawItems: true}).Counts, nil)
+		equal(e, *e.load(e.create(1)[0], storage.Want{LawItems: true, Counts: true}), storage.Loaded{Subject: e.load(idOf(3), storage.Want{}).Subject})
+	}},
 	{name: "items/the same item id may stand under two subjects", data: func(e *env) {
 		for range 2 { // a message belongs to both parties
 			c := e.subject(e.id())
