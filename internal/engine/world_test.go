@@ -22,6 +22,7 @@ import (
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/storage/postgres"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
+	"github.com/abide-privacy/abide/internal/testx/citus"
 	"github.com/abide-privacy/abide/internal/testx/pg"
 )
 
@@ -54,7 +55,12 @@ var backends = map[string]func(t *testing.T) stores{
 }
 
 func TestMain(m *testing.M) {
-	code := pg.Main(m)
+	if citus.Here() {
+		backends["citus"] = func(t *testing.T) stores { return postgresAt(citus.Database(t), citus.Database(t)) }
+		deployments["citus"] = citusDeployment
+		editable["citus"] = editableCitus
+	}
+	code := max(pg.Main(m), citus.Main())
 	if err := sameScenarios(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1

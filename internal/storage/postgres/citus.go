@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/storage"
 )
 
 // Distribution lists the statements that spread the tables of a database over
@@ -119,4 +121,32 @@ func (d *database) coordinator(ctx context.Context, done []string) ([]string, er
 		done = append(done, "note: the coordinator holds no copy of the reference tables; SELECT citus_set_coordinator_host('its address') gives it one")
 	}
 	return done, err
+}
+
+// maxSettle is how long to wait for shards. Citus' maintenance daemon carries
+// on what was interrupted each citus.recover_2pc_interval, a minute unless
+// somebody changed it.
+const maxSettle = 3 * time.Minute
+
+// settled waits until whoever is writing the table has ended on every shard.
+// The coordinator may have finished with a transaction, and a shard not yet: it
+// has prepared it and awaits the second phase, or it has a COMMIT on its way
+// whose answer nobody waits for. Both hold their locks there. Each try is
+// short, for writers queue behind it.
+func (d *database) settled(ctx context.Context, table string) error {
+	ctx, cancel := context.WithTimeout(ctx, maxSettle)
+	defer cancel()
+	for try := 1; ; try++ {
+		free, err := first(list(ctx, d, func(s *scanner, v *bool) { s.dest = append(s.dest, v) },
+			`SELECT bool_and(success) FROM run_command_on_placements('`+table+`', $each$DO $do$ BEGIN
+				SET LOCAL lock_timeout = '1s'; LOCK TABLE %s IN SHARE MODE; END $do$ $each$)`))
+		switch {
+		case err != nil:
+			return err
+		case *free:
+			return nil
+		case pause(ctx, try) != nil:
+			return fmt.Errorf("%w: a write to %s has not ended on every shard", storage.ErrUnavailable, table)
+		}
+	}
 }

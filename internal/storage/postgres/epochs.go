@@ -76,7 +76,8 @@ func (s *KeyStore) Rewrap(ctx context.Context, keys []storage.Rewrapped) (int, e
 }
 
 // Fence sets the fence and waits for every transaction that writes keys and
-// may not have seen it: a lock in share mode is granted when none is left.
+// may not have seen it: a lock in share mode is granted when none is left. On
+// a distributed database one may have ended here and not yet on its shards.
 func (s *KeyStore) Fence(ctx context.Context, kek string) error {
 	err := s.d.writeTwice(ctx, func(b *batch) {
 		b.Queue(`INSERT INTO kek_fence (kek) VALUES ($1) ON CONFLICT DO NOTHING`, kek)
@@ -84,12 +85,16 @@ func (s *KeyStore) Fence(ctx context.Context, kek string) error {
 	if err != nil {
 		return err
 	}
-	return s.d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
+	err = s.d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, `LOCK TABLE subject_key IN SHARE MODE`)
 			return err
 		})
 	})
+	if err != nil || !s.d.sharded {
+		return err
+	}
+	return s.d.settled(ctx, "subject_key")
 }
 
 // WrappedBy counts keys by their key-encryption key.

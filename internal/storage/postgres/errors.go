@@ -70,10 +70,15 @@ func reading(err error) error {
 
 // writing maps an error of a write that was sent to the server. If the
 // connection ended (the server was stopped, the network broke, our own time
-// ran out) the commit may have happened all the same.
+// ran out) the commit may have happened all the same. So it may on an internal
+// error: with that a Citus coordinator reports that a shard did not answer its
+// COMMIT, and the shard may have carried it out.
 func writing(err error) error {
 	if err == nil {
 		return nil
+	}
+	if strings.HasPrefix(code(err), "XX") {
+		return fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, err)
 	}
 	if e := shared(err); e != nil {
 		return e

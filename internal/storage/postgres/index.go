@@ -31,12 +31,16 @@ func (s *Store) SetIndex(ctx context.Context, expect, next storage.IndexKeys) er
 	if err != nil {
 		return err
 	}
-	return s.d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
+	err = s.d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, `LOCK TABLE item IN SHARE MODE`)
 			return err
 		})
 	})
+	if err != nil || !s.d.sharded {
+		return err
+	}
+	return s.d.settled(ctx, "item")
 }
 
 // Unindexed pages through items by their primary key.

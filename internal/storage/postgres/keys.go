@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -29,9 +30,49 @@ func OpenKeysWith(ctx context.Context, url string, opts Options) (*KeyStore, err
 
 // Put makes keys durable, all or none.
 func (s *KeyStore) Put(ctx context.Context, keys []storage.WrappedKey) error {
-	if len(keys) == 0 {
+	switch {
+	case len(keys) == 0:
 		return s.d.usable(ctx)
+	case s.d.sharded:
+		return s.putBySubject(ctx, keys)
 	}
+	return s.put(ctx, keys)
+}
+
+// putBySubject gives each subject a transaction of its own. One over several
+// shards is committed in two phases, and until the second has reached a shard,
+// what was acknowledged is not there: a key could come back after its subject
+// was erased. Nobody knows of these subjects yet, so if one is refused, those
+// before it are taken back; whoever is killed in between leaves orphans.
+func (s *KeyStore) putBySubject(ctx context.Context, keys []storage.WrappedKey) error {
+	subjects, of := []abide.SubjectID{}, map[abide.SubjectID][]storage.WrappedKey{}
+	for i := range keys {
+		if id := keys[i].Subject; of[id] == nil {
+			subjects = append(subjects, id)
+		}
+		of[keys[i].Subject] = append(of[keys[i].Subject], keys[i])
+	}
+	for i, id := range subjects {
+		if err := s.put(ctx, of[id]); err != nil {
+			for _, done := range subjects[:i] {
+				err = errors.Join(err, s.takeBack(ctx, of[done]))
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *KeyStore) takeBack(ctx context.Context, keys []storage.WrappedKey) error {
+	return s.d.writeTwice(ctx, func(b *batch) {
+		for i := range keys {
+			b.Queue(`DELETE FROM subject_key WHERE subject_id = $1 AND compartment = $2 AND version = $3`,
+				id(keys[i].Subject), int64(keys[i].Compartment), int64(keys[i].Version))
+		}
+	})
+}
+
+func (s *KeyStore) put(ctx context.Context, keys []storage.WrappedKey) error {
 	under := map[string]bool{}
 	err := s.d.write(ctx, func(b *batch) {
 		for i := range keys {

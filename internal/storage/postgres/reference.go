@@ -119,9 +119,27 @@ func (s *Store) tokens(ctx context.Context, tail string, args ...any) ([]storage
 	return out, nil
 }
 
-// DropToken removes every token of a name; none is storage.ErrNotFound.
+const dropToken = `DELETE FROM token WHERE hash = $1::bytea`
+
+// DropToken removes every token of a name; none is storage.ErrNotFound. Each
+// is removed on its own shard: over several, a commit in two phases would be
+// acknowledged before the last of them refuses the token.
 func (s *Store) DropToken(ctx context.Context, name string) error {
-	return s.d.mustChange(ctx, storage.ErrNotFound, `DELETE FROM token WHERE name = $1`, name)
+	hashes, err := list(ctx, s.d, func(s *scanner, v *[]byte) { s.bytes(v) }, `SELECT hash FROM token WHERE name = $1`, name)
+	if err != nil {
+		return err
+	}
+	groups := make([][]step, len(hashes))
+	for i, hash := range hashes {
+		groups[i] = []step{{dropToken, new(raw).binary(hash)}}
+	}
+	if _, err := s.d.each(ctx, groups); err != nil {
+		return err
+	}
+	if len(hashes) == 0 {
+		return storage.ErrNotFound
+	}
+	return nil
 }
 
 // PutRecord inserts or replaces a record that is at version Expect.

@@ -60,7 +60,7 @@ var heard = sync.OnceValue(func() func(t *testing.T) []string {
 					t.Errorf("only %d cases about look-ups ran", len(ran))
 				}
 			})
-			for _, q := range []string{heldByMany, insertClaim, confirmClaim, dropClaim, releaseClaim, insertLook, deletePending, markLogged} {
+			for _, q := range []string{heldByMany, insertClaim, confirmClaim, dropClaim, releaseClaim, insertLook, deletePending, markLogged, dropToken} {
 				l.hear(q)
 			}
 			all = slices.Sorted(maps.Keys(l.seen))
@@ -156,7 +156,7 @@ var scans = map[string]string{
 	"SELECT category, index_key, index_value, holder <> subject_id, subject_id, expires_at FROM lookup WHERE expires_at":                          "finds claims that were never confirmed, by an index that holds no others",
 	"SELECT subject_id, key FROM idempotency WHERE expires_at":                                                                                    "finds remembered answers whose time is over, by an index",
 	"SELECT hash, name, actor, created_at, expires_at FROM token ORDER BY":                                                                        "lists tokens for an administrator",
-	"DELETE FROM token WHERE name = $1":                                                                                                           "an administrator revokes by name; one statement, which a distributed database commits on all shards at once",
+	"SELECT hash FROM token WHERE name = $1":                                                                                                      "an administrator revokes by name",
 }
 
 // TestStatementsNameTheirShard: whatever is not a declared scan names the

@@ -11,10 +11,11 @@ import (
 	"github.com/abide-privacy/abide/internal/storage/postgres"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
 	"github.com/abide-privacy/abide/internal/storage/storagetest"
+	"github.com/abide-privacy/abide/internal/testx/citus"
 	"github.com/abide-privacy/abide/internal/testx/pg"
 )
 
-func TestMain(m *testing.M) { os.Exit(pg.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(max(pg.Main(m), citus.Main())) }
 
 type sqliteBackend struct{ rehearse bool }
 
@@ -36,7 +37,11 @@ func (b sqliteBackend) OpenKeys(t *testing.T) storage.KeyStore {
 	return s
 }
 
-type postgresBackend struct{ rehearse bool }
+// postgresBackend makes stores in databases of a server or of a cluster.
+type postgresBackend struct {
+	database func(t *testing.T) string
+	rehearse bool
+}
 
 // template is a database with the tables in place, which is faster to copy
 // than to make.
@@ -62,7 +67,7 @@ var template = sync.OnceValue(func() func(t *testing.T) string {
 })
 
 func (b postgresBackend) Open(t *testing.T) storage.Store {
-	s, err := postgres.Open(t.Context(), template()(t), postgres.Options{Rehearse: b.rehearse})
+	s, err := postgres.Open(t.Context(), b.database(t), postgres.Options{Rehearse: b.rehearse})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +76,7 @@ func (b postgresBackend) Open(t *testing.T) storage.Store {
 }
 
 func (b postgresBackend) OpenKeys(t *testing.T) storage.KeyStore {
-	s, err := postgres.OpenKeysWith(t.Context(), template()(t), postgres.Options{Rehearse: b.rehearse})
+	s, err := postgres.OpenKeysWith(t.Context(), b.database(t), postgres.Options{Rehearse: b.rehearse})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,21 +84,24 @@ func (b postgresBackend) OpenKeys(t *testing.T) storage.KeyStore {
 	return s
 }
 
-// TestConformance runs the suite on both engines, plainly and with every change
+// TestConformance runs the suite on every engine, plainly and with every change
 // applied twice, and then compares by name what ran: no engine may leave a case
 // out.
 func TestConformance(t *testing.T) {
 	ran := map[string][]string{}
-	for _, b := range []struct {
-		name    string
-		backend storagetest.Backend
-	}{
-		{"sqlite", sqliteBackend{}},
-		{"sqlite twice", sqliteBackend{rehearse: true}},
-		{"postgres", postgresBackend{}},
-		{"postgres twice", postgresBackend{rehearse: true}},
-	} {
-		t.Run(b.name, func(t *testing.T) { ran[b.name] = storagetest.Run(t, b.backend) })
+	backends := map[string]storagetest.Backend{
+		"sqlite":         sqliteBackend{},
+		"sqlite twice":   sqliteBackend{rehearse: true},
+		"postgres":       postgresBackend{template(), false},
+		"postgres twice": postgresBackend{template(), true},
+	}
+	if citus.Here() {
+		spread := func(t *testing.T) string { return citus.Database(t) }
+		backends["citus"] = postgresBackend{spread, false}
+		backends["citus twice"] = postgresBackend{spread, true}
+	}
+	for name, b := range backends {
+		t.Run(name, func(t *testing.T) { ran[name] = storagetest.Run(t, b) })
 	}
 	want := storagetest.Names()
 	for name, got := range ran {
@@ -101,7 +109,7 @@ func TestConformance(t *testing.T) {
 			t.Errorf("%s did not complete every case: %d of %d", name, len(got), len(want))
 		}
 	}
-	if len(ran) != 4 {
-		t.Errorf("%d of 4 runs took place", len(ran))
+	if len(ran) != len(backends) {
+		t.Errorf("%d of %d runs took place", len(ran), len(backends))
 	}
 }

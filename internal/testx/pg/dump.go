@@ -19,8 +19,14 @@ func Dump(t testing.TB, url string) string {
 func Restore(t testing.TB, file string) string {
 	t.Helper()
 	url := Database(t)
-	run(t, "pg_restore", "--exit-on-error", "--no-owner", "--dbname="+url, file)
+	RestoreInto(t, file, url)
 	return url
+}
+
+// RestoreInto reads a dump into an empty database.
+func RestoreInto(t testing.TB, file, url string) {
+	t.Helper()
+	run(t, "pg_restore", "--exit-on-error", "--no-owner", "--dbname="+url, file)
 }
 
 func run(t testing.TB, tool string, args ...string) {
