@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -128,25 +129,50 @@ func (d *database) coordinator(ctx context.Context, done []string) ([]string, er
 // somebody changed it.
 const maxSettle = 3 * time.Minute
 
-// settled waits until whoever is writing the table has ended on every shard.
-// The coordinator may have finished with a transaction, and a shard not yet: it
-// has prepared it and awaits the second phase, or it has a COMMIT on its way
-// whose answer nobody waits for. Both hold their locks there. Each try is
-// short, for writers queue behind it.
+// settled waits until whoever is writing the table now has ended on every
+// shard. The coordinator may have finished with a transaction, and a shard not
+// yet: it has prepared it and awaits the second phase, or it has a COMMIT on
+// its way whose answer nobody waits for. Both hold their locks there.
 func (d *database) settled(ctx context.Context, table string) error {
 	ctx, cancel := context.WithTimeout(ctx, maxSettle)
 	defer cancel()
-	for try := 1; ; try++ {
-		free, err := first(list(ctx, d, func(s *scanner, v *bool) { s.dest = append(s.dest, v) },
-			`SELECT bool_and(success) FROM run_command_on_placements('`+table+`', $each$DO $do$ BEGIN
-				SET LOCAL lock_timeout = '1s'; LOCK TABLE %s IN SHARE MODE; END $do$ $each$)`))
-		switch {
-		case err != nil:
-			return err
-		case *free:
-			return nil
-		case pause(ctx, try) != nil:
+	waiting, err := d.writers(ctx, table)
+	for try := 1; err == nil && len(waiting) > 0; try++ {
+		if pause(ctx, try) != nil {
 			return fmt.Errorf("%w: a write to %s has not ended on every shard", storage.ErrUnavailable, table)
 		}
+		var now []string
+		now, err = d.writers(ctx, table)
+		waiting = slices.DeleteFunc(waiting, func(w string) bool { return !slices.Contains(now, w) })
 	}
+	return err
+}
+
+// writers lists the transactions that have written to shards of a table and
+// not ended there.
+func (d *database) writers(ctx context.Context, table string) ([]string, error) {
+	type answer struct {
+		ok    bool
+		shard int64
+		who   string
+	}
+	answers, err := list(ctx, d, func(s *scanner, v *answer) {
+		s.dest = append(s.dest, &v.ok)
+		num(s, &v.shard)
+		text(s, &v.who)
+	}, `SELECT success, shardid, result FROM run_command_on_placements('`+table+`', $$SELECT coalesce(
+		string_agg(virtualtransaction, ' '), '') FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = '%s'::regclass$$)`)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, a := range answers {
+		if !a.ok {
+			return nil, fmt.Errorf("%w: a worker does not answer", storage.ErrUnavailable)
+		}
+		for who := range strings.FieldsSeq(a.who) {
+			out = append(out, fmt.Sprint(a.shard, " ", who))
+		}
+	}
+	return out, nil
 }
