@@ -57,10 +57,11 @@ func TestProofOfTraffic(t *testing.T) {
 	if os.Getenv("ABIDE_PROOF") == "1" {
 		people, length, turns, counts = 5000, 5*time.Second, 2, []int{1, 8, 64}
 	}
+	var table strings.Builder
+	table.WriteString("\n| | | clients | Abide: per second, p50, p99 | plain: per second, p50, p99 | ratio |\n|---|---|---|---|---|---|\n")
 	for _, e := range []string{"sqlite", "postgres"} {
 		t.Run(e, func(t *testing.T) {
 			ours, plain := ourTarget(t, e, people), plainTarget(t, e, people)
-			t.Logf("%-22s %7s | %9s %9s %9s | %9s %9s %9s | %5s", "", "clients", "abide/s", "p50", "p99", "plain/s", "p50", "p99", "ratio")
 			for _, op := range operations {
 				for _, clients := range counts {
 					var a, b figures
@@ -68,12 +69,13 @@ func TestProofOfTraffic(t *testing.T) {
 						check(t, ours.run(op, clients, length, &a))
 						check(t, plain.run(op, clients, length, &b))
 					}
-					t.Logf("%-22s %7d | %9.0f %9v %9v | %9.0f %9v %9v | %5.2f", op, clients,
+					fmt.Fprintf(&table, "| %s | %s | %d | %.0f; %v; %v | %.0f; %v; %v | %.2f |\n", e, op, clients,
 						a.rate(), a.quantile(.5), a.quantile(.99), b.rate(), b.quantile(.5), b.quantile(.99), a.rate()/b.rate())
 				}
 			}
 		})
 	}
+	t.Log(table.String())
 }
 
 func check(t testing.TB, err error) {
