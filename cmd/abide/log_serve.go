@@ -19,6 +19,7 @@ import (
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/log"
+	"github.com/abide-privacy/abide/internal/witness"
 )
 
 // logFlags say how the log is published.
@@ -26,12 +27,31 @@ type logFlags struct {
 	origin   string
 	interval time.Duration
 	place    string
+	witness  []string
 }
 
 func (f *logFlags) flags(fl *pflag.FlagSet) {
 	fl.StringVar(&f.origin, "log-origin", "", "name of the log, such as privacy.shop.example/log; set once, when the log begins (the host of --base-url, and /log)")
 	fl.DurationVar(&f.interval, "log-interval", time.Second, "how long an entry may wait for a signed checkpoint")
 	placeFlag(fl, &f.place)
+	fl.StringArrayVar(&f.witness, "witness", nil, "a witness that cosigns checkpoints: its URL, a space, and its verifier key; repeat it for each")
+}
+
+// witnesses are those that are asked to cosign.
+func (f *logFlags) witnesses() ([]log.Witness, error) {
+	var out []log.Witness
+	for _, w := range f.witness {
+		prefix, vkey, ok := strings.Cut(strings.TrimSpace(w), " ")
+		if !ok {
+			return nil, usage("--witness is a URL, a space and a verifier key: --witness \"https://witness.example w1+…\"")
+		}
+		c, err := witness.NewClient(prefix, strings.TrimSpace(vkey), nil)
+		if err != nil {
+			return nil, usage("--witness: " + err.Error())
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 func placeFlag(fl *pflag.FlagSet, place *string) {
@@ -88,12 +108,17 @@ func (m *Main) sequence(ctx context.Context, f *serveFlags, st *opened, logger *
 	if f.log.interval < 10*time.Millisecond {
 		return nil, usage("--log-interval is at least 10ms")
 	}
+	witnesses, err := f.log.witnesses()
+	if err != nil {
+		return nil, err
+	}
 	var name [8]byte
 	if _, err := rand.Read(name[:]); err != nil {
 		return nil, err
 	}
 	s := log.New(log.Options{Store: st.store, Keys: st.ring, Origin: originOf(f, st.ring.Store().String()), Node: hex.EncodeToString(name[:]),
-		Alone: f.store.postgres == "", Interval: f.log.interval, Place: place, Clock: m.Now, Log: logger})
+		Alone: f.store.postgres == "", Interval: f.log.interval, Place: place,
+		Witnesses: witnesses, Clock: m.Now, Log: logger})
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "abide_log_stopped",
 		Help: "1 while this node, as the sequencer, cannot let the log grow; the server's own log says why."}, func() float64 {
 		if s.State() != nil {

@@ -91,6 +91,7 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	s.api = humago.New(mux, config())
 	s.subjects()
+	s.proofs()
 	s.data()
 	s.uploads(mux)
 	s.consents()

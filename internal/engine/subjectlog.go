@@ -8,6 +8,7 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/log"
 	"github.com/abide-privacy/abide/internal/storage"
 )
 
@@ -113,31 +114,12 @@ func (e *Engine) logPage(ctx context.Context, id abide.SubjectID, from cursor, l
 }
 
 // indexSpool writes out this node's looks and makes those of all nodes findable
-// by their subject.
+// by their subject; those about nobody are kept under the zero subject.
 func (e *Engine) indexSpool(ctx context.Context) error {
 	if err := e.spool.flush(ctx); err != nil {
 		return err
 	}
-	for {
-		batches, err := e.store.SpoolBatches(ctx, 100)
-		if err != nil {
-			return storageError(err)
-		}
-		for _, b := range batches {
-			var rows []storage.LookRow
-			for i, l := range b.Looks {
-				if !l.Subject.IsZero() {
-					rows = append(rows, storage.LookRow{Key: storage.LookKey{Node: b.Node, Batch: b.Batch, Pos: uint32(i)}, Look: l})
-				}
-			}
-			if err := e.store.IndexLooks(ctx, b.Node, b.Batch, rows); err != nil {
-				return storageError(err)
-			}
-		}
-		if len(batches) < 100 {
-			return nil
-		}
-	}
+	return storageError(log.IndexLooks(ctx, e.store))
 }
 
 func (e *Engine) openLog(s *subject, r *logRow) (LogEntry, error) {

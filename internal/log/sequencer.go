@@ -187,6 +187,11 @@ func (s *Sequencer) step(ctx context.Context) error {
 	if err := s.drain(ctx); err != nil {
 		return err
 	}
+	// What people find of themselves waits for no checkpoint, and no checkpoint
+	// for it: it is last, and what it does not get done is done by whoever asks.
+	if err := IndexLooks(ctx, s.o.Store); err != nil {
+		return err
+	}
 	return s.alive(ctx)
 }
 

@@ -130,6 +130,8 @@ type Looks interface {
 	IndexLooks(ctx context.Context, node string, batch uint64, rows []LookRow) error
 	// LooksOf returns the looks at one subject, oldest first.
 	LooksOf(ctx context.Context, id abide.SubjectID, after LookKey, limit int) ([]LookRow, error)
+	// Look returns one look at a subject. ErrNotFound: none, or not indexed yet.
+	Look(ctx context.Context, id abide.SubjectID, k LookKey) (*Look, error)
 	// AddCounters adds to counters about nobody, in one batch.
 	AddCounters(ctx context.Context, counts []Counter) error
 	Counters(ctx context.Context, name string) ([]Counter, error)

@@ -101,21 +101,7 @@ func (v *Vault) OpenLook(k *SubjectKeys, l *storage.Look) (*audit.Part, error) {
 }
 
 func (v *Vault) openPart(k *SubjectKeys, payload []byte, want audit.Hash, a ad) (*audit.Part, error) {
-	if len(payload) == 0 {
-		return nil, errOpen
-	}
-	var plain []byte
-	var err error
-	switch {
-	case payload[0] == partOfSystem:
-		plain, err = v.ring.OpenSystem(payload[1:], a)
-	case payload[0] != partOfSubject:
-		return nil, errOpen
-	case k == nil:
-		_, err = (&SubjectKeys{}).find(storage.Log, 0)
-	default:
-		plain, err = k.open(storage.Log, payload[1:], a)
-	}
+	plain, err := v.openPayload(k, payload, a)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +113,22 @@ func (v *Vault) openPart(k *SubjectKeys, payload []byte, want audit.Hash, a ad) 
 		return nil, errOpen
 	}
 	return p, nil
+}
+
+// openPayload opens a sealed part under the key that its first byte names.
+func (v *Vault) openPayload(k *SubjectKeys, payload []byte, a ad) ([]byte, error) {
+	switch {
+	case len(payload) == 0:
+		return nil, errOpen
+	case payload[0] == partOfSystem:
+		return v.ring.OpenSystem(payload[1:], a)
+	case payload[0] != partOfSubject:
+		return nil, errOpen
+	case k == nil:
+		_, err := (&SubjectKeys{}).find(storage.Log, 0)
+		return nil, err
+	}
+	return k.open(storage.Log, payload[1:], a)
 }
 
 // OpenEnvelope opens the envelope of an entry or look by its commitment, and

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
 )
 
@@ -83,6 +84,10 @@ func (w *store) SpoolLeaf(ctx context.Context, k storage.SpoolKey) (log, leaf ui
 		return at, err
 	})
 	return at[0], at[1], err
+}
+
+func (w *store) Look(ctx context.Context, id abide.SubjectID, k storage.LookKey) (*storage.Look, error) {
+	return read(w.f, "Look", func() (*storage.Look, error) { return w.s.Look(ctx, id, k) })
 }
 
 func (w *store) Checkpoint(ctx context.Context, log uint64) (*storage.CheckpointRow, error) {

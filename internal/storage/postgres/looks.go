@@ -115,6 +115,19 @@ func (s *Store) LooksOf(ctx context.Context, subject abide.SubjectID, after stor
 		id(subject), limit, after.Node, int64(after.Batch), int64(after.Pos))
 }
 
+// Look finds one look at a subject.
+func (s *Store) Look(ctx context.Context, subject abide.SubjectID, k storage.LookKey) (*storage.Look, error) {
+	return first(list(ctx, s.d, func(s *scanner, v *storage.Look) {
+		v.Subject = subject
+		s.at(&v.At)
+		text(s, &v.Kind)
+		s.bytes(&v.Payload)
+		s.bytes(&v.Envelope)
+		s.digest(&v.Commitment)
+	}, `SELECT at, kind, payload, envelope, commitment FROM look
+		WHERE subject_id = $1 AND node = $2 AND batch = $3 AND pos = $4`, id(subject), k.Node, int64(k.Batch), int64(k.Pos)))
+}
+
 // AddCounters adds to counters, in the order of their keys, so that two nodes
 // never wait for each other.
 func (s *Store) AddCounters(ctx context.Context, counts []storage.Counter) error {

@@ -88,6 +88,14 @@ func (s *Store) LooksOf(ctx context.Context, id abide.SubjectID, after storage.L
 		id[:], id[:], after.Node, after.Batch, after.Pos, after.Node, after.Batch, after.Pos, limit)
 }
 
+// Look finds one look at a subject.
+func (s *Store) Look(ctx context.Context, id abide.SubjectID, k storage.LookKey) (*storage.Look, error) {
+	return first(list(ctx, s, `SELECT at, kind, payload, envelope, commitment FROM look
+		WHERE subject_id = ? AND node = ? AND batch = ? AND pos = ?`, func(r *row) storage.Look {
+		return storage.Look{Subject: id, At: r.at(), Kind: r.text(), Payload: r.bytes(), Envelope: r.bytes(), Commitment: r.digest()}
+	}, id[:], k.Node, k.Batch, k.Pos))
+}
+
 // AddCounters adds to counters.
 func (s *Store) AddCounters(ctx context.Context, counts []storage.Counter) error {
 	return s.f.w.do(ctx, 64*len(counts), func(w *writeConn) error {

@@ -60,8 +60,13 @@ var lookCases = []testCase{
 		e.want(e.s.IndexLooks(e.ctx, "n1", 1, lookRows(b)), storage.ErrNotFound)
 		equal(e, len(get(e.s.LooksOf(e.ctx, a, storage.LookKey{}, 10))(e)), 0)
 		e.must(e.s.Spool(e.ctx, b))
+		_, err := e.s.Look(e.ctx, a, storage.LookKey{Node: "n1", Batch: 1})
+		e.want(err, storage.ErrNotFound)
 		e.index(b)
 		e.index(b)
+		equal(e, *get(e.s.Look(e.ctx, a, storage.LookKey{Node: "n1", Batch: 1}))(e), b.Looks[0])
+		_, err = e.s.Look(e.ctx, a, storage.LookKey{Node: "n1", Batch: 1, Pos: 1})
+		e.want(err, storage.ErrNotFound)
 		equal(e, get(e.s.LooksOf(e.ctx, a, storage.LookKey{}, 10))(e), lookRows(b))
 	}},
 	{name: "looks/of one subject come oldest first over all nodes, page by page", data: func(e *env) {
