@@ -60,7 +60,7 @@ func TestProofs(t *testing.T) {
 
 		got, err = w.e.Receipt(ctx, self(id), id, receipt.Event)
 		must(t, err)
-		key, _ := w.e.PublicKey()
+		key := w.e.PublicKeys()[0].Key
 		signed, err := audit.VerifyReceipt(got.Receipt, key)
 		must(t, err)
 		if part, env := w.verifies(got.Log); part.Receipt != signed.ID || part.Subject != id || env.Kind != audit.Consented {
