@@ -46,7 +46,9 @@ const (
 	AilStray           = "stray_row"      // a row of a subject that does not exist
 	AilPolicy          = "policy_damaged" // a published policy is not the one that was published
 	AilTerms           = "terms_damaged"
-	AilLedger          = "ledger_damaged" // the restore ledger was changed, or is not all there
+	AilLedger          = "ledger_damaged"     // the restore ledger was changed, or is not all there
+	AilLogTree         = "log_damaged"        // a tile, a bundle or an entry of the log was changed
+	AilCheckpoint      = "checkpoint_damaged" // a checkpoint was changed, or the log does not continue it
 	AilGap             = FindingRestoredGap
 )
 
@@ -56,7 +58,8 @@ type Doctored struct {
 	Items    int             `json:"items"`
 	Entries  int             `json:"entries"`
 	Ailments int             `json:"findings"`
-	Last     abide.SubjectID `json:"last,omitzero"` // the last subject that was looked at
+	Lost     int             `json:"payload_lost,omitempty"` // in the log, and lost with a restore
+	Last     abide.SubjectID `json:"last,omitzero"`          // the last subject that was looked at
 }
 
 // Checkup says what to check and whom to tell.
@@ -86,7 +89,7 @@ func (e *Engine) Doctor(ctx context.Context, c Call, up Checkup) (Doctored, erro
 	if f, err := e.refresh(ctx); err == nil && f != nil {
 		d.policy = f.policy
 	}
-	for _, step := range []func(context.Context) error{d.policies, d.ledger, d.ownEntries, d.spool, d.strays, d.subjects} {
+	for _, step := range []func(context.Context) error{d.policies, d.ledger, d.ownEntries, d.spool, d.logs, d.strays, d.subjects, d.allWait} {
 		if err := step(ctx); err != nil {
 			return d.did, err
 		}
@@ -218,7 +221,7 @@ func (d *doctor) spool(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return d.leaves(ctx, batches)
 }
 
 func (d *doctor) strays(ctx context.Context) error {

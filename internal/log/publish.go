@@ -198,7 +198,7 @@ func (s *Sequencer) checkKept(ctx context.Context, kept *storage.CheckpointRow) 
 	if kept == nil {
 		return nil
 	}
-	c, err := openCheckpoint(s.o.Keys, s.head.Origin, kept.Note)
+	c, err := OpenCheckpoint(s.o.Keys, s.head.Origin, kept.Note)
 	if err != nil || c.Size != int64(kept.Size) {
 		return damagedCheckpoint("in the database", err)
 	}
@@ -232,7 +232,7 @@ func (s *Sequencer) published(ctx context.Context) (*audit.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := openCheckpoint(s.o.Keys, s.head.Origin, raw)
+	c, err := OpenCheckpoint(s.o.Keys, s.head.Origin, raw)
 	if err != nil {
 		return nil, damagedCheckpoint("in "+s.o.Place.Name(), err)
 	}

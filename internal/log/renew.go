@@ -59,7 +59,7 @@ func lastCheckpoint(ctx context.Context, store storage.LogTables, k Keys, place 
 		if err != nil {
 			return err
 		}
-		if c, err := openCheckpoint(k, head.Origin, raw); err == nil && c.Size > size {
+		if c, err := OpenCheckpoint(k, head.Origin, raw); err == nil && c.Size > size {
 			last, size = raw, c.Size
 		}
 		return nil

@@ -75,10 +75,10 @@ func signCheckpoint(k Keys, c *audit.Checkpoint) ([]byte, error) {
 	return out, nil
 }
 
-// openCheckpoint verifies a checkpoint of the log itself, by any of its keys. It
+// OpenCheckpoint verifies a checkpoint of the log itself, by any of its keys. It
 // accepts it in one form only: base64 leaves some bits open, which a reader of
 // signed notes does not look at.
-func openCheckpoint(k Keys, origin string, raw []byte) (*audit.Checkpoint, error) {
+func OpenCheckpoint(k Keys, origin string, raw []byte) (*audit.Checkpoint, error) {
 	if _, signatures, ok := bytes.Cut(raw, []byte("\n\n")); ok {
 		for line := range strings.Lines(string(signatures)) {
 			fields := append([]string{""}, strings.Fields(line)...)
