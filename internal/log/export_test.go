@@ -35,3 +35,6 @@ func (x *TestTree) Leave() [32]byte {
 	x.t = t
 	return t.root()
 }
+
+// Tile returns what was written of a tile.
+func (x *TestTree) Tile(k storage.TileKey) []byte { return x.tiles[k] }
