@@ -103,6 +103,13 @@ func (e *Engine) Certificate(ctx context.Context, c Call, id abide.SubjectID) (C
 // nobody's refusal waits for.
 func (e *Engine) eraseStep(ctx context.Context, c Call, id abide.SubjectID, lost, intended bool) (*Certificate, error) {
 	s, err := e.load(ctx, id, storage.Want{LawItems: true, Erasure: true, Counts: intended})
+	if err == nil && s.row.Status == abide.StatusActive && len(s.index.IDs()) > 1 {
+		// While the index is made anew under another key, a sweep may have
+		// claimed values that no item has yet. Only the items' keys tell which,
+		// and they are about to be destroyed.
+		s.close()
+		s, err = e.load(ctx, id, storage.Want{AllItems: true, Erasure: true})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -172,10 +179,10 @@ func (ch *change) survivors(draft *Certificate) error {
 		}
 		ground, until, retained := ch.lawGround(&it)
 		if !retained {
-			if !isPseudo(it.Category) {
-				draft.Counts[it.Category]++
-			}
 			if it.Compartment == storage.Law {
+				if !isPseudo(it.Category) {
+					draft.Counts[it.Category]++ // the others are counted when they are certified
+				}
 				// The key may stay for others of that compartment.
 				ch.DropItems = append(ch.DropItems, storage.ItemKey{Category: it.Category, ID: it.ID})
 				ch.Stale = append(ch.Stale, gone...)

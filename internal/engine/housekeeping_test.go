@@ -65,6 +65,7 @@ func TestHousekeepingForgetsAnswers(t *testing.T) {
 
 func TestHousekeepingGivesUpClaims(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
+		w.faults.distributed = true // elsewhere look-ups commit with their change
 		id := w.person(engine.NewSubject{})
 		w.collect(id, "shop", items{"person.email": "ann@example.test"})
 		change := func(mail string) error {
@@ -97,6 +98,7 @@ func TestHousekeepingGivesUpClaims(t *testing.T) {
 // between the claim and the item: no item tells the erasure of that claim.
 func TestErasureLeavesNoClaim(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
+		w.faults.distributed = true // elsewhere look-ups commit with their change
 		id := w.person(engine.NewSubject{})
 		w.cutOff("commit", func() error {
 			_, err := w.e.Collect(t.Context(), app, put(id, "shop", items{"person.email": "ann@example.test"}))
