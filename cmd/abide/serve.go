@@ -19,6 +19,7 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/api"
+	"github.com/abide-privacy/abide/internal/authzen"
 )
 
 type serveFlags struct {
@@ -28,6 +29,7 @@ type serveFlags struct {
 	baseURL    string
 	demo       bool
 	demoTokens string
+	authzen    string
 	logJSON    bool
 	tlsCert    string
 	tlsKey     string
@@ -66,6 +68,7 @@ people and tokens to try things with, and serves a guided start page at /.`,
 	fl.StringVar(&f.baseURL, "base-url", "", "how outsiders reach the server, such as https://privacy.shop.example")
 	fl.BoolVar(&f.demo, "demo", false, "temporary store, sample policy, made-up people")
 	fl.StringVar(&f.demoTokens, "demo-tokens", "", "write the demo's tokens to this file as JSON, role to token")
+	fl.StringVar(&f.authzen, "authzen", "", "AuthZEN mapping: JSON that says what the subjects, resources and actions of your enforcement points are")
 	fl.BoolVar(&f.logJSON, "log-json", false, "log as JSON")
 	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate file, to serve HTTPS")
 	fl.StringVar(&f.tlsKey, "tls-key", "", "key file of the certificate")
@@ -86,6 +89,19 @@ func (f *serveFlags) check() error {
 		return usage("--tls-cert and --tls-key belong together")
 	}
 	return nil
+}
+
+// readMapping reads the AuthZEN mapping, nil if there is none.
+func readMapping(path string) (*authzen.Mapping, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's own file
+	if err != nil {
+		return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "bad_authzen_mapping", Message: "the AuthZEN mapping cannot be read",
+			Hint: "give the path of a readable file to --authzen", Err: err}
+	}
+	return authzen.Parse(text)
 }
 
 func (m *Main) serve(ctx context.Context, f serveFlags) error {
@@ -139,6 +155,9 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	o := api.Options{Engine: st.engine, Log: log, Metrics: registry, BaseURL: f.baseURL, Tiles: tiles}
+	if o.AuthZEN, err = readMapping(f.authzen); err != nil {
+		return err
+	}
 
 	var guide *demo
 	if f.demo {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/abide-privacy/abide/internal/authzen"
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
@@ -30,6 +31,9 @@ type Options struct {
 	// Tiles serves the published log below /log/, which is taken off; nil: there
 	// is none.
 	Tiles http.Handler
+	// AuthZEN translates what enforcement points speak of; nil translates
+	// nothing beyond the built-in meanings.
+	AuthZEN *authzen.Mapping
 	// Home serves "/" and "/start/"; nil redirects to /policy.
 	Home http.Handler
 	// Limits bound what one caller may send; zero values take the defaults.
@@ -72,6 +76,7 @@ type server struct {
 	log     *slog.Logger
 	baseURL string
 	limits  Limits
+	mapping *authzen.Mapping
 	api     huma.API
 }
 
@@ -86,7 +91,10 @@ func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &server{engine: o.Engine, log: o.Log, baseURL: o.BaseURL, limits: o.Limits.withDefaults()}
+	s := &server{engine: o.Engine, log: o.Log, baseURL: o.BaseURL, limits: o.Limits.withDefaults(), mapping: o.AuthZEN}
+	if s.mapping == nil {
+		s.mapping = &authzen.Mapping{}
+	}
 
 	mux := http.NewServeMux()
 	s.api = humago.New(mux, config())
@@ -167,14 +175,15 @@ func (s *server) bounded(next *http.ServeMux) http.Handler {
 	})
 }
 
-// validRequestID keeps a caller's id out of headers unless it is short and
-// made of letters, digits and dashes: nobody's address travels that way.
+// validRequestID reports whether a caller's id goes back in the answer, as
+// AuthZEN (section 10.1.3) wants of any: it is short and printable. It goes
+// nowhere else.
 func validRequestID(id string) bool {
-	if len(id) == 0 || len(id) > 64 {
+	if len(id) == 0 || len(id) > 256 {
 		return false
 	}
 	for _, c := range []byte(id) {
-		if !(c == '-' || c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+		if c < ' ' || c > '~' {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -52,6 +53,12 @@ func (c *clock) advance(d time.Duration) {
 
 func newWorld(t testing.TB, limits api.Limits) *world {
 	t.Helper()
+	return newWorldOf(t, examples.Shop(), api.Options{Limits: limits})
+}
+
+// newWorldOf serves another policy, with other options.
+func newWorldOf(t testing.TB, text fs.FS, o api.Options) *world {
+	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir, clock: &clock{at: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}, tokens: map[string]string{}}
 	ring, err := keys.Create(filepath.Join(dir, "keyring.json"))
@@ -71,7 +78,7 @@ func newWorld(t testing.TB, limits api.Limits) *world {
 	t.Cleanup(func() { _ = w.engine.Close(t.Context()) })
 
 	root := engine.Call{Actor: abide.Actor{Kind: abide.ActorService, Name: "root", Admin: true}}
-	_, _, err = w.engine.Publish(t.Context(), root, examples.Shop())
+	_, _, err = w.engine.Publish(t.Context(), root, text)
 	check(t, err)
 	var all []abide.Purpose
 	for _, p := range w.engine.Policy().Purposes() {
@@ -86,7 +93,8 @@ func newWorld(t testing.TB, limits api.Limits) *world {
 		w.tokens[a.Name], _, err = w.engine.CreateToken(t.Context(), root, engine.NewToken{Name: a.Name, Actor: a})
 		check(t, err)
 	}
-	server := httptest.NewServer(api.New(api.Options{Engine: w.engine, Limits: limits, Now: w.clock.now}))
+	o.Engine, o.Now = w.engine, w.clock.now
+	server := httptest.NewServer(api.New(o))
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	return w

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/authzen"
 	"github.com/abide-privacy/abide/internal/engine"
 )
 
@@ -23,24 +25,14 @@ import (
 //	resource {"type": "person", "id": <subject id>, "properties": {"categories": ["person.email"]}}
 //	context  {"purpose": …, "recipient": …, "topic": …, "channel": …, "as_of": …}
 //
+// An operator's mapping (package authzen) gives other types and names a meaning.
 // What cannot be mapped is denied with a reason; only a request that is not
 // well formed is an error (section 6 and 7 of the specification).
-type entity struct {
-	Type       string         `json:"type"`
-	ID         string         `json:"id"`
-	Properties map[string]any `json:"properties,omitempty"`
-}
-
-type action struct {
-	Name       string         `json:"name"`
-	Properties map[string]any `json:"properties,omitempty"`
-}
-
 type evaluation struct {
-	Subject  *entity        `json:"subject,omitempty"`
-	Action   *action        `json:"action,omitempty"`
-	Resource *entity        `json:"resource,omitempty"`
-	Context  map[string]any `json:"context,omitempty"`
+	Subject  *authzen.Entity `json:"subject,omitempty"`
+	Action   *authzen.Action `json:"action,omitempty"`
+	Resource *authzen.Entity `json:"resource,omitempty"`
+	Context  map[string]any  `json:"context,omitempty"`
 }
 
 type evaluationOptions struct {
@@ -70,6 +62,7 @@ type rawInput struct {
 }
 
 func (s *server) authzen() {
+	s.searches()
 	s.authzenOperation("evaluate", "/access/v1/evaluation", "Access evaluation (AuthZEN 1.0, section 6)",
 		reflect.TypeFor[evaluation](), reflect.TypeFor[evaluationResponse](),
 		func(ctx context.Context, raw []byte) (any, error) {
@@ -99,7 +92,8 @@ func (s *server) authzenOperation(id, path, summary string, in, out reflect.Type
 			"application/json": {Schema: registry.Schema(in, true, id+"Request")}}},
 		Responses: map[string]*huma.Response{"200": {Description: "The decision", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: registry.Schema(out, true, id+"Response")}}}},
-		Errors: []int{http.StatusBadRequest, http.StatusUnauthorized},
+		Errors:      []int{http.StatusBadRequest, http.StatusUnauthorized},
+		Middlewares: huma.Middlewares{onlyJSON},
 	}
 	huma.Register(s.api, op, func(ctx context.Context, in *rawInput) (*body[any], error) {
 		if err := required(ctx); err != nil {
@@ -180,46 +174,50 @@ func (e evaluation) withDefaults(d evaluation) evaluation {
 	return e
 }
 
+// evaluate decides one evaluation.
 func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse, error) {
 	if e.Subject == nil || e.Subject.Type == "" || e.Subject.ID == "" || e.Action == nil || e.Action.Name == "" ||
 		e.Resource == nil || e.Resource.Type == "" || e.Resource.ID == "" {
 		return evaluationResponse{}, malformed("subject, action and resource are needed, with type, id and name")
 	}
 	call := callOf(ctx)
-	if k := call.Actor.Kind; k != abide.ActorService && k != abide.ActorStaff {
-		return evaluationResponse{}, &abide.Error{Code: abide.CodeDenied, Detail: "not_a_service",
-			Message: "only applications and staff may ask for evaluations", Hint: "use a service token"}
+	if err := mayEvaluate(call); err != nil {
+		return evaluationResponse{}, err
 	}
-	id, known := e.person()
-	if !known {
-		return denied("unknown_resource", "no person is known by this resource"), nil
+	e = e.completed(s.mapping)
+	req, err := e.request(s.mapping)
+	if err != nil {
+		return evaluationResponse{}, err
 	}
-	req := engine.Decide{
-		Subject: id, Act: abide.ParseAct(e.Action.Name),
-		Purpose:    abide.Purpose(e.text("purpose")),
-		Recipient:  abide.Recipient(e.text("recipient")),
-		Service:    abide.Service(e.text("service")),
-		Topic:      abide.Topic(e.text("topic")),
-		Channel:    abide.Channel(e.text("channel")),
-		Reason:     e.text("reason"),
-		Categories: e.categories(),
-	}
-	if at := e.text("as_of"); at != "" {
-		var err error
-		if req.AsOf, err = time.Parse(time.RFC3339, at); err != nil {
-			return evaluationResponse{}, malformed("as_of is not a time of RFC 3339")
-		}
-	}
-	actor, ok := e.actor(call.Actor)
+	actor, ok := e.actor(call.Actor, s.mapping)
 	if !ok {
-		return denied("unknown_actor", "this subject type is not service, staff or person"), nil
+		return denied("unknown_actor", "this subject is not service, staff or person"), nil
 	}
 	if actor.Kind == abide.ActorSubject && !call.Actor.Admin && !slices.Contains(call.Actor.Purposes, req.Purpose) {
 		// A person needs no purposes; who asks on their behalf does, or any
 		// token would learn of everybody what they agreed to.
 		return denied(string(abide.DenyActorPurpose), "The caller does not carry this purpose."), nil
 	}
+	if req.Subject, ok, err = s.person(ctx, call, e.Resource); err != nil {
+		return evaluationResponse{}, err
+	} else if !ok {
+		return denied("unknown_resource", "no person is known by this resource"), nil
+	}
 	call.Actor = actor
+	return s.decided(ctx, call, req)
+}
+
+// mayEvaluate refuses who is neither an application nor staff.
+func mayEvaluate(c engine.Call) error {
+	if k := c.Actor.Kind; k == abide.ActorService || k == abide.ActorStaff {
+		return nil
+	}
+	return &abide.Error{Code: abide.CodeDenied, Detail: "not_a_service",
+		Message: "only applications and staff may ask for evaluations", Hint: "use a service token"}
+}
+
+// decided asks the engine, and answers in AuthZEN's words.
+func (s *server) decided(ctx context.Context, call engine.Call, req engine.Decide) (evaluationResponse, error) {
 	d, err := s.engine.Decide(ctx, call, req)
 	if abide.ErrorCode(err) == abide.CodeNotFound {
 		return denied("unknown_resource", "no person is known by this resource"), nil
@@ -236,20 +234,81 @@ func (s *server) evaluate(ctx context.Context, e evaluation) (evaluationResponse
 	return out, nil
 }
 
-// person is whose data the evaluation is about.
-func (e evaluation) person() (abide.SubjectID, bool) {
-	switch e.Resource.Type {
-	case "person", "subject", "data":
-		id, err := abide.ParseSubjectID(e.Resource.ID)
-		return id, err == nil
+// completed adds what the mapping knows of subject and resource.
+func (e evaluation) completed(m *authzen.Mapping) evaluation {
+	subject, resource := m.Complete(*e.Subject), m.Complete(*e.Resource)
+	e.Subject, e.Resource = &subject, &resource
+	return e
+}
+
+// request is what is asked of the policy, but for whom it is about.
+func (e evaluation) request(m *authzen.Mapping) (engine.Decide, error) {
+	req := engine.Decide{
+		Topic: abide.Topic(e.text("topic")), Channel: abide.Channel(e.text("channel")), Reason: e.text("reason"),
+		Recipient: abide.Recipient(e.text("recipient")), Service: abide.Service(e.text("service")),
+		Categories: e.categories(),
 	}
-	return abide.SubjectID{}, false
+	if at := e.text("as_of"); at != "" {
+		var err error
+		if req.AsOf, err = time.Parse(time.RFC3339, at); err != nil {
+			return req, malformed("as_of is not a time of RFC 3339")
+		}
+	}
+	if !m.Maps(e.Resource.Type) {
+		req.Act, req.Purpose = abide.ParseAct(e.Action.Name), abide.Purpose(e.text("purpose"))
+		return req, nil
+	}
+	if r, ok := m.Action(*e.Subject, *e.Action, *e.Resource); ok { // else the act is unknown, which is denied
+		req.Act, req.Purpose = abide.ParseAct(r.Act), r.Purpose
+		req.Recipient, req.Service = cmp.Or(r.Recipient, req.Recipient), cmp.Or(r.Service, req.Service)
+		if len(r.Categories) > 0 {
+			req.Categories = r.Categories
+		}
+	}
+	return req, nil
+}
+
+// person is whose data the evaluation is about.
+func (s *server) person(ctx context.Context, call engine.Call, resource *authzen.Entity) (id abide.SubjectID, ok bool, err error) {
+	if s.mapping.Maps(resource.Type) {
+		r, ok := s.mapping.Resource(*resource)
+		if !ok {
+			return id, false, nil
+		}
+		if r.Person == "reference" {
+			return s.byReference(ctx, call, resource.ID)
+		}
+	} else if !isPerson(resource.Type) {
+		return id, false, nil
+	}
+	id, err = abide.ParseSubjectID(resource.ID)
+	return id, err == nil, nil //nolint:nilerr // what is no id is nobody's
+}
+
+// isPerson reports whether a type of resource is a person unless mapped.
+func isPerson(t string) bool { return t == "person" || t == "subject" || t == "data" }
+
+func (s *server) byReference(ctx context.Context, call engine.Call, reference string) (id abide.SubjectID, ok bool, err error) {
+	value, err := json.Marshal(reference)
+	if err != nil {
+		return id, false, malformed("the resource's id is no text")
+	}
+	ids, err := s.engine.Lookup(ctx, call, engine.Lookup{Category: "~reference", Value: value})
+	if err != nil || len(ids) == 0 {
+		return id, false, err
+	}
+	return ids[0], true, nil
 }
 
 // actor is whom the decision is about: never with more purposes than the token
 // that asks.
-func (e evaluation) actor(token abide.Actor) (abide.Actor, bool) {
+func (e evaluation) actor(token abide.Actor, m *authzen.Mapping) (abide.Actor, bool) {
 	a := abide.Actor{Name: e.Subject.ID, Purposes: token.Purposes}
+	if m.Names(e.Subject.Type) {
+		r, ok := m.Subject(*e.Subject)
+		a.Kind, a.Role = r.Kind, r.Role
+		return a, ok
+	}
 	switch e.Subject.Type {
 	case "service", "application", "client":
 		a.Kind = abide.ActorService
@@ -304,6 +363,9 @@ func (s *server) authzenConfiguration(w http.ResponseWriter, r *http.Request) {
 		"policy_decision_point":       base,
 		"access_evaluation_endpoint":  base + "/access/v1/evaluation",
 		"access_evaluations_endpoint": base + "/access/v1/evaluations",
+		"search_subject_endpoint":     base + "/access/v1/search/subject",
+		"search_resource_endpoint":    base + "/access/v1/search/resource",
+		"search_action_endpoint":      base + "/access/v1/search/action",
 	})
 }
 

@@ -183,8 +183,9 @@ func init() {
 }
 
 // writeProblem answers outside of huma's operations.
-func writeProblem(w http.ResponseWriter, err error) {
-	p := problemOf(err)
+func writeProblem(w http.ResponseWriter, err error) { writeProblemAs(w, problemOf(err)) }
+
+func writeProblemAs(w http.ResponseWriter, p *Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="abide"`)

@@ -19,6 +19,7 @@ const (
 	adCertificate = "abide/certificate/1"
 	adBlob        = "abide/blob/1"
 	adLink        = "abide/link/1"
+	adPage        = "abide/page/1"
 	adRestore     = "abide/restore/1"
 )
 

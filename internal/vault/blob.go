@@ -332,3 +332,13 @@ func (v *Vault) SealLink(plain []byte) ([]byte, error) {
 func (v *Vault) OpenLink(sealed []byte) ([]byte, error) {
 	return v.ring.OpenSystem(sealed, v.ad(adLink, abide.SubjectID{}))
 }
+
+// SealPage seals where a listing goes on, under the system key.
+func (v *Vault) SealPage(plain []byte) ([]byte, error) {
+	return v.ring.SealSystem(plain, v.ad(adPage, abide.SubjectID{}))
+}
+
+// OpenPage opens what SealPage sealed.
+func (v *Vault) OpenPage(sealed []byte) ([]byte, error) {
+	return v.ring.OpenSystem(sealed, v.ad(adPage, abide.SubjectID{}))
+}
