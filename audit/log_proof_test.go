@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -266,17 +267,17 @@ func TestTilePaths(t *testing.T) {
 // without end, and one that fails.
 func TestReadOverHTTP(t *testing.T) {
 	p := publish(t, 600)
-	endless := false
+	var endless, down atomic.Bool
 	srv := httptest.NewServer(http.StripPrefix("/log/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, ok := p.files[r.URL.Path]
 		switch {
-		case endless:
+		case endless.Load():
 			for range 2 << 10 {
 				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
 					return
 				}
 			}
-		case r.URL.Path == "tile/0/000" && p.reads < 0:
+		case r.URL.Path == "tile/0/000" && down.Load():
 			http.Error(w, "no", http.StatusServiceUnavailable)
 		case !ok:
 			http.NotFound(w, r)
@@ -301,12 +302,12 @@ func TestReadOverHTTP(t *testing.T) {
 	if err != nil || state.Faults != 0 {
 		t.Errorf("%+v, %v", state, err)
 	}
-	p.reads = -1
+	down.Store(true)
 	state, err = l.Verify(t.Context(), &c.Checkpoint, audit.Verification{})
 	if err == nil || errors.As(err, new(*audit.Fault)) || state.Faults != 0 {
 		t.Errorf("a server that is down is not a log that was changed: %+v, %v", state, err)
 	}
-	endless = true
+	endless.Store(true)
 	if _, err := l.Checkpoint(t.Context()); !isFault(err, audit.TooLarge) {
 		t.Errorf("an endless checkpoint: %v", err)
 	}

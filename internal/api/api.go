@@ -175,15 +175,14 @@ func (s *server) bounded(next *http.ServeMux) http.Handler {
 	})
 }
 
-// validRequestID reports whether a caller's id goes back in the answer, as
-// AuthZEN (section 10.1.3) wants of any: it is short and printable. It goes
-// nowhere else.
+// validRequestID keeps a caller's id out of headers unless it is short and
+// made of letters, digits and dashes: nobody's address travels that way.
 func validRequestID(id string) bool {
-	if len(id) == 0 || len(id) > 256 {
+	if len(id) == 0 || len(id) > 64 {
 		return false
 	}
 	for _, c := range []byte(id) {
-		if c < ' ' || c > '~' {
+		if !(c == '-' || c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
 			return false
 		}
 	}
