@@ -35,7 +35,7 @@ var Unkeyed = map[string]string{
 
 // Looks are the operations that change nothing although they are no GET; those
 // that release something record it before they do.
-var Looks = []string{"evaluate", "evaluate-many", "decide", "check-policy", "lookup", "read-data"}
+var Looks = []string{"evaluate", "evaluate-many", "search-subject", "search-resource", "search-action", "decide", "check-policy", "lookup", "read-data"}
 
 func lead(key string) engine.Call {
 	return engine.Call{Actor: abide.Actor{Kind: abide.ActorStaff, Name: "lead", Admin: true}, Token: "lead", IdempotencyKey: key}

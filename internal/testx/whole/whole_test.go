@@ -66,7 +66,7 @@ func TestHalfStatesAreFound(t *testing.T) {
 		"an item without its entry": {func(s whole.Store, a, _ *storage.Loaded) error {
 			return next(s, t, a, func(c *storage.Change) {
 				it := a.Items[0]
-				it.ID, it.Category = abide.SubjectID{9}, "person.name"
+				it.ID, it.Category, it.IndexKey, it.Index = abide.SubjectID{9}, "person.name", "", nil
 				c.PutItems = []storage.Item{it}
 			})
 		}, "without a log entry of its own"},
