@@ -38,6 +38,8 @@ var importRules = []struct {
 		"the restore ledger outlives database and backup: it keeps sealed records and knows neither"},
 	{"internal/blob", []string{"internal/blob"}, nil,
 		"the blob store keeps ciphertext: it knows no key, no item and no person"},
+	{"internal/flock", []string{"internal/flock"}, nil,
+		"a lock on a file is about files: everything may use it and it uses nothing"},
 	{"internal/witness", []string{"audit", "internal/witness"}, nil,
 		"a witness sees sizes and hashes of other people's logs: it knows nothing of a store"},
 	{"internal/log", nil, []string{"internal/engine", "internal/api", "internal/vault", "internal/storage/sqlite", "internal/storage/postgres", "cmd"},

@@ -12,6 +12,7 @@ import (
 	"runtime"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/flock"
 )
 
 // Place is where the bytes of a keyring lie: a file, or the key database of
@@ -57,7 +58,7 @@ func (p filePlace) Write(_ context.Context, raw []byte, _, expect uint64) (err e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keys: create folder: %w", err)
 	}
-	unlock, err := lockFile(path + ".lock")
+	unlock, err := flock.Lock(path + ".lock")
 	if err != nil {
 		return fmt.Errorf("keys: lock: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/abide-privacy/abide/audit"
+	"github.com/abide-privacy/abide/internal/flock"
 )
 
 // File is a resource of a published log: its path below the log's prefix, and
@@ -161,7 +162,7 @@ func (d *Dir) PutCheckpoint(ctx context.Context, f File, newer func([]byte) bool
 	if _, err := makeDir(d.root, filepath.Dir(full)); err != nil {
 		return err
 	}
-	unlock, err := lockFile(filepath.Join(d.root, ".lock"))
+	unlock, err := flock.Lock(filepath.Join(d.root, ".lock"))
 	if err != nil {
 		return err
 	}
