@@ -19,6 +19,7 @@ import (
 	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
+	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
 	"github.com/abide-privacy/abide/laws"
 )
@@ -53,19 +54,24 @@ func (c *clock) advance(d time.Duration) {
 
 func newWorld(t testing.TB, limits api.Limits) *world {
 	t.Helper()
-	return newWorldOf(t, examples.Shop(), api.Options{Limits: limits})
+	return newWorldOf(t, examples.Shop(), api.Options{Limits: limits}, nil)
 }
 
-// newWorldOf serves another policy, with other options.
-func newWorldOf(t testing.TB, text fs.FS, o api.Options) *world {
+// newWorldOf serves another policy, with other options, over a store that may
+// be wrapped.
+func newWorldOf(t testing.TB, text fs.FS, o api.Options, wrap func(storage.Store) storage.Store) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir, clock: &clock{at: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)}, tokens: map[string]string{}}
 	ring, err := keys.Create(filepath.Join(dir, "keyring.json"))
 	check(t, err)
-	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "abide.db"), sqlite.Options{})
+	file, err := sqlite.Open(t.Context(), filepath.Join(dir, "abide.db"), sqlite.Options{})
 	check(t, err)
-	t.Cleanup(func() { _ = store.Close() })
+	t.Cleanup(func() { _ = file.Close() })
+	var store storage.Store = file
+	if wrap != nil {
+		store = wrap(store)
+	}
 	keyStore, err := sqlite.OpenKeys(t.Context(), filepath.Join(dir, "keys.db"))
 	check(t, err)
 	t.Cleanup(func() { _ = keyStore.Close() })

@@ -1,13 +1,16 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/abide-privacy/abide/examples"
 	"github.com/abide-privacy/abide/internal/api"
 	"github.com/abide-privacy/abide/internal/authzen"
+	"github.com/abide-privacy/abide/internal/storage"
 )
 
 // records serves the fixture of the working group's certification scenario
@@ -16,7 +19,7 @@ import (
 func records(t *testing.T) *world {
 	mapping, err := authzen.Parse(examples.RecordsMapping())
 	check(t, err)
-	w := newWorldOf(t, examples.Records(), api.Options{AuthZEN: mapping})
+	w := newWorldOf(t, examples.Records(), api.Options{AuthZEN: mapping}, nil)
 	for _, reference := range []string{"record-1", "record-2"} {
 		w.want(w.call("app", "POST", "/v1/subjects", map[string]any{"jurisdiction": "GB", "birth_date": "1990-04-02", "reference": reference}), 201)
 	}
@@ -196,6 +199,41 @@ func TestAuthZENScenarioSearches(t *testing.T) {
 			}
 		}
 	})
+}
+
+// spoiled is a store that cannot keep looks while it is told to fail.
+type spoiled struct {
+	storage.Store
+	fails *atomic.Bool
+}
+
+func (s spoiled) Spool(ctx context.Context, b *storage.SpoolBatch) error {
+	if s.fails.Load() {
+		return storage.ErrUnavailable
+	}
+	return s.Store.Spool(ctx, b)
+}
+
+// TestAuthZENSearchIsRecordedFirst: nobody is named before it is on record that
+// they were found (G1).
+func TestAuthZENSearchIsRecordedFirst(t *testing.T) {
+	var fails atomic.Bool
+	w := newWorldOf(t, examples.Shop(), api.Options{}, func(s storage.Store) storage.Store { return spoiled{s, &fails} })
+	id := w.person("GB")
+	q := map[string]any{
+		"subject":  map[string]any{"type": "service", "id": "app"},
+		"action":   map[string]any{"name": "read", "properties": map[string]any{"purpose": "provide"}},
+		"resource": map[string]any{"type": "person", "properties": map[string]any{"categories": []string{"person.email"}}},
+	}
+	const path = "/access/v1/search/resource"
+	fails.Store(true)
+	if r := w.call("app", "POST", path, q); r.status != 503 || strings.Contains(string(r.raw), id) {
+		t.Errorf("found without a record: status %d: %s", r.status, r.raw)
+	}
+	fails.Store(false)
+	if r := w.want(w.call("app", "POST", path, q), 200); ids(t, r, "id") != id {
+		t.Errorf("not found afterwards: %s", r.raw)
+	}
 }
 
 // TestAuthZENPages pages through people, and refuses a token under another

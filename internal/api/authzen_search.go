@@ -93,7 +93,11 @@ func (s *server) searches() {
 				if !o.complete(q) {
 					return nil, malformed("what is searched for wants a type, everything else a type and an id or a name")
 				}
-				return s.search(ctx, q, o.name, o.list)
+				out, err := s.search(ctx, q, o.name, o.list)
+				if err != nil {
+					return nil, err
+				}
+				return out, s.engine.Recorded(ctx) // before anybody learns who was found
 			})
 	}
 }
@@ -103,7 +107,7 @@ func typed(e *authzen.Entity) bool { return e != nil && e.Type != "" }
 func identified(e *authzen.Entity) bool { return typed(e) && e.ID != "" }
 
 // search judges candidates until a page is full.
-func (s *server) search(ctx context.Context, q search, kind string, list lister) (any, error) {
+func (s *server) search(ctx context.Context, q search, kind string, list lister) (*searchResponse, error) {
 	call := callOf(ctx)
 	if err := mayEvaluate(call); err != nil {
 		return nil, err
@@ -112,7 +116,7 @@ func (s *server) search(ctx context.Context, q search, kind string, list lister)
 	if err != nil {
 		return nil, err
 	}
-	out := searchResponse{Results: []any{}}
+	out := &searchResponse{Results: []any{}}
 	for judged := 0; ; {
 		n := min(at.Limit, maxJudged-judged)
 		found, err := list(ctx, call, q, at.After, n)

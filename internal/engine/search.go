@@ -27,6 +27,12 @@ func (e *Engine) People(ctx context.Context, c Call, after abide.SubjectID, limi
 	return ids, nil
 }
 
+// Recorded returns once all that was decided before it is on record for good. A
+// decision alone may be durable up to a second later; whoever hands out more
+// than a decision, such as the ids of those for whom it was yes, waits for this
+// first.
+func (e *Engine) Recorded(ctx context.Context) error { return e.spool.flush(ctx) }
+
 // Actors lists those services or members of staff that have a token, to an
 // administrator; to everybody else itself alone. None has more purposes than
 // who asks.
