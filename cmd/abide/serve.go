@@ -111,6 +111,10 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	mapping, err := readMapping(f.authzen)
+	if err != nil {
+		return err
+	}
 	log := m.logger(f.logJSON)
 	if f.demo {
 		dir, err := os.MkdirTemp("", "abide-demo-")
@@ -154,10 +158,7 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	o := api.Options{Engine: st.engine, Log: log, Metrics: registry, BaseURL: f.baseURL, Tiles: tiles}
-	if o.AuthZEN, err = readMapping(f.authzen); err != nil {
-		return err
-	}
+	o := api.Options{Engine: st.engine, Log: log, Metrics: registry, BaseURL: f.baseURL, Tiles: tiles, AuthZEN: mapping}
 
 	var guide *demo
 	if f.demo {
