@@ -1,24 +1,16 @@
 package rotate
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	abide "github.com/abide-privacy/abide"
-	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage"
-	"github.com/abide-privacy/abide/internal/storage/postgres"
-	"github.com/abide-privacy/abide/internal/storage/sqlite"
-	"github.com/abide-privacy/abide/internal/testx/pg"
 	"github.com/abide-privacy/abide/internal/vault"
 )
 
@@ -27,76 +19,31 @@ import (
 // everybody found afterwards, nothing left under the old key. A tenth as many
 // people as TestProofOfRotation has.
 func TestProofOfIndexRotation(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) {
-		dir := t.TempDir()
-		s, err := sqlite.Open(t.Context(), filepath.Join(dir, "data.db"), sqlite.Options{})
-		must(t, err)
-		k, err := sqlite.OpenKeys(t.Context(), filepath.Join(dir, "keys.db"))
-		must(t, err)
-		t.Cleanup(func() { _ = s.Close(); _ = k.Close() })
-		runIndex(t, s, k, subjects()/10)
-	})
-	t.Run("postgres", func(t *testing.T) {
-		s, err := postgres.Open(t.Context(), pg.Database(t), postgres.Options{})
-		must(t, err)
-		k, err := postgres.OpenKeys(t.Context(), pg.Database(t))
-		must(t, err)
-		t.Cleanup(func() { _ = s.Close(); _ = k.Close() })
-		runIndex(t, s, k, subjects()/10)
-	})
+	onBoth(t, func(t *testing.T, s storage.Store, k storage.KeyStore) { runIndex(t, s, k, subjects()/10) })
 }
 
 func runIndex(t *testing.T, s storage.Store, k storage.KeyStore, n int) {
 	ctx := t.Context()
-	ring, err := keys.Create(filepath.Join(t.TempDir(), "keyring.json"))
-	must(t, err)
-	e, err := engine.Open(context.WithoutCancel(ctx), engine.Options{Store: s, Keys: k, Keyring: ring})
-	must(t, err)
-	t.Cleanup(func() { _ = e.Close(context.Background()) })
-	_, _, err = e.Publish(ctx, admin, os.DirFS(policyDir))
-	must(t, err)
-	people := make([]abide.SubjectID, 64)
-	for i := range people {
-		people[i] = person(t, e)
-	}
+	ring, e, people := populated(t, s, k)
 	old := ring.IndexKeys()[0].ID
 	ids := layDown(t, s, k, ring, n)
 
-	pause := max(time.Second, min(time.Duration(n)*100*time.Microsecond, 10*time.Second))
-	quiet := serve(t, e, people, func() { rest(ctx, pause) })
-	var peak uint64
-	var got engine.KeyRotation
-	var took time.Duration
-	busy := serve(t, e, people, func() {
-		began := time.Now()
-		got, err = e.RotateIndex(ctx, admin, engine.RotateKeys{Progress: func(engine.Progress) {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			peak = max(peak, m.HeapAlloc)
-		}})
-		took = time.Since(began)
-	})
-	must(t, err)
+	m := beside(t, e, people, time.Duration(n)*100*time.Microsecond, e.RotateIndex)
 	counts, err := s.IndexedBy(ctx)
 	must(t, err)
-	if got.Reindexed < int64(n) || counts[old] != 0 || counts[got.Key] < int64(n) {
-		t.Errorf("re-indexed %d of %d; by key %v, the old one is %s", got.Reindexed, n, counts, old)
-	}
-	if quiet.errors+busy.errors > 0 {
-		t.Errorf("%d errors without the rotation, %d with it", quiet.errors, busy.errors)
+	if m.Reindexed < int64(n) || counts[old] != 0 || counts[m.Key] < int64(n) {
+		t.Errorf("re-indexed %d of %d; by key %v, the old one is %s", m.Reindexed, n, counts, old)
 	}
 	for i := 0; i < n; i += max(n/100, 1) {
 		raw, err := json.Marshal(address(i))
 		must(t, err)
-		found, _, err := s.Find(ctx, "person.email", valuesOf(t, ring, got.Key, address(i)), 10)
+		found, _, err := s.Find(ctx, "person.email", valuesOf(t, ring, m.Key, address(i)), 10)
 		must(t, err)
 		if len(found) != 1 || found[0].Subject != ids[i] {
 			t.Fatalf("%s finds %v", raw, found)
 		}
 	}
-	t.Logf("rotation of %d look-ups: %.1f s, %.0f/s, peak heap %d MB, errors %d", got.Reindexed, took.Seconds(), float64(got.Reindexed)/took.Seconds(), peak>>20, busy.errors)
-	t.Logf("reads without: %s", quiet)
-	t.Logf("reads with:    %s", busy)
+	m.print(t, m.Reindexed, "look-ups")
 }
 
 func address(i int) string { return fmt.Sprintf("p%d@example.test", i) }

@@ -52,78 +52,111 @@ func subjects() int {
 // nothing left under the old key. It prints how the callers fared without the
 // rotation and with it, and what it took.
 func TestProofOfRotation(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) (storage.Store, storage.KeyStore){
-		"sqlite": func(t *testing.T) (storage.Store, storage.KeyStore) {
-			dir := t.TempDir()
-			s, err := sqlite.Open(t.Context(), filepath.Join(dir, "data.db"), sqlite.Options{})
-			must(t, err)
-			k, err := sqlite.OpenKeys(t.Context(), filepath.Join(dir, "keys.db"))
-			must(t, err)
-			return s, k
-		},
-		"postgres": func(t *testing.T) (storage.Store, storage.KeyStore) {
-			s, err := postgres.Open(t.Context(), pg.Database(t), postgres.Options{})
-			must(t, err)
-			k, err := postgres.OpenKeys(t.Context(), pg.Database(t))
-			must(t, err)
-			return s, k
-		},
-	} {
+	onBoth(t, func(t *testing.T, s storage.Store, k storage.KeyStore) { run(t, s, k, subjects()) })
+}
+
+// onBoth gives the test a fresh store on each engine.
+func onBoth(t *testing.T, test func(t *testing.T, s storage.Store, k storage.KeyStore)) {
+	with := func(name string, open func(t *testing.T) (storage.Store, storage.KeyStore)) {
 		t.Run(name, func(t *testing.T) {
 			s, k := open(t)
 			t.Cleanup(func() { _ = s.Close(); _ = k.Close() })
-			run(t, s, k, subjects())
+			test(t, s, k)
 		})
 	}
+	with("sqlite", func(t *testing.T) (storage.Store, storage.KeyStore) {
+		dir := t.TempDir()
+		s, err := sqlite.Open(t.Context(), filepath.Join(dir, "data.db"), sqlite.Options{})
+		must(t, err)
+		k, err := sqlite.OpenKeys(t.Context(), filepath.Join(dir, "keys.db"))
+		must(t, err)
+		return s, k
+	})
+	with("postgres", func(t *testing.T) (storage.Store, storage.KeyStore) {
+		s, err := postgres.Open(t.Context(), pg.Database(t), postgres.Options{})
+		must(t, err)
+		k, err := postgres.OpenKeys(t.Context(), pg.Database(t))
+		must(t, err)
+		return s, k
+	})
 }
 
-func run(t *testing.T, s storage.Store, k storage.KeyStore, n int) {
-	ctx := t.Context()
+// populated starts an engine with a policy and people to read of.
+func populated(t *testing.T, s storage.Store, k storage.KeyStore) (*keys.Keyring, *engine.Engine, []abide.SubjectID) {
+	t.Helper()
 	ring, err := keys.Create(filepath.Join(t.TempDir(), "keyring.json"))
 	must(t, err)
-	e, err := engine.Open(context.WithoutCancel(ctx), engine.Options{Store: s, Keys: k, Keyring: ring})
+	e, err := engine.Open(context.WithoutCancel(t.Context()), engine.Options{Store: s, Keys: k, Keyring: ring})
 	must(t, err)
 	t.Cleanup(func() { _ = e.Close(context.Background()) })
-	_, _, err = e.Publish(ctx, admin, os.DirFS(policyDir))
+	_, _, err = e.Publish(t.Context(), admin, os.DirFS(policyDir))
 	must(t, err)
 	people := make([]abide.SubjectID, 64)
 	for i := range people {
 		people[i] = person(t, e)
 	}
+	return ring, e, people
+}
+
+// measured is a rotation, and how callers fared without it and beside it.
+type measured struct {
+	engine.KeyRotation
+	took        time.Duration
+	peak        uint64 // bytes of heap
+	quiet, busy fared
+}
+
+// beside measures a rotation while callers are served; before it, they are
+// served alone for the pause.
+func beside(t *testing.T, e *engine.Engine, people []abide.SubjectID, pause time.Duration,
+	rotate func(context.Context, engine.Call, engine.RotateKeys) (engine.KeyRotation, error)) (m measured) {
+	t.Helper()
+	ctx := t.Context()
+	pause = max(time.Second, min(pause, 10*time.Second))
+	m.quiet = serve(t, e, people, func() { rest(ctx, pause) })
+	var err error
+	m.busy = serve(t, e, people, func() {
+		began := time.Now()
+		m.KeyRotation, err = rotate(ctx, admin, engine.RotateKeys{Progress: func(engine.Progress) {
+			var now runtime.MemStats
+			runtime.ReadMemStats(&now)
+			m.peak = max(m.peak, now.HeapAlloc)
+		}})
+		m.took = time.Since(began)
+	})
+	must(t, err)
+	if m.quiet.errors+m.busy.errors > 0 {
+		t.Errorf("%d errors without the rotation, %d with it", m.quiet.errors, m.busy.errors)
+	}
+	return m
+}
+
+// print says how it went; n is how many of what were rotated.
+func (m measured) print(t *testing.T, n int64, what string) {
+	t.Helper()
+	t.Logf("rotation of %d %s: %.1f s, %.0f/s, peak heap %d MB, errors %d", n, what, m.took.Seconds(), float64(n)/m.took.Seconds(), m.peak>>20, m.busy.errors)
+	t.Logf("reads without: %s", m.quiet)
+	t.Logf("reads with:    %s", m.busy)
+}
+
+func run(t *testing.T, s storage.Store, k storage.KeyStore, n int) {
+	ctx := t.Context()
+	ring, e, people := populated(t, s, k)
 	began := time.Now()
 	fill(t, k, ring, n-len(people))
 	t.Logf("%d people, %d keys, laid down in %.1f s", n, 3*n, time.Since(began).Seconds())
 
-	pause := max(time.Second, min(time.Duration(n)*10*time.Microsecond, 10*time.Second))
-	quiet := serve(t, e, people, func() { rest(ctx, pause) })
-	var peak uint64
-	var got engine.KeyRotation
-	var took time.Duration
-	busy := serve(t, e, people, func() {
-		began := time.Now()
-		got, err = e.RotateKEK(ctx, admin, engine.RotateKeys{Progress: func(engine.Progress) {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			peak = max(peak, m.HeapAlloc)
-		}})
-		took = time.Since(began)
-	})
-	must(t, err)
+	m := beside(t, e, people, time.Duration(n)*10*time.Microsecond, e.RotateKEK)
 	counts, err := k.WrappedBy(ctx)
 	must(t, err)
-	if len(counts) != 1 || counts[ring.PrimaryKEK()] < int64(3*n) || got.Rewrapped < int64(3*n) {
-		t.Errorf("wrapped by %v, rewrapped %d", counts, got.Rewrapped)
-	}
-	if quiet.errors+busy.errors > 0 {
-		t.Errorf("%d errors without the rotation, %d with it", quiet.errors, busy.errors)
+	if len(counts) != 1 || counts[ring.PrimaryKEK()] < int64(3*n) || m.Rewrapped < int64(3*n) {
+		t.Errorf("wrapped by %v, rewrapped %d", counts, m.Rewrapped)
 	}
 	for _, id := range people {
 		_, err := e.ReadData(ctx, app, engine.Read{Subject: id, Purpose: "provide", Categories: []abide.Category{"person.name"}})
 		must(t, err)
 	}
-	t.Logf("rotation: %.1f s, %.0f keys/s, peak heap %d MB, errors %d", took.Seconds(), float64(got.Rewrapped)/took.Seconds(), peak>>20, busy.errors)
-	t.Logf("reads without: %s", quiet)
-	t.Logf("reads with:    %s", busy)
+	m.print(t, m.Rewrapped, "keys")
 }
 
 func must(t *testing.T, err error) {
