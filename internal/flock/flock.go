@@ -4,5 +4,5 @@ package flock
 
 import "errors"
 
-// ErrHeld: another process has the lock.
+// ErrHeld says that another process has the lock.
 var ErrHeld = errors.New("flock: held by another process")
