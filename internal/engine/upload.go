@@ -61,7 +61,7 @@ func (e *Engine) PutUpload(ctx context.Context, c Call, u Upload, body io.Reader
 	}
 	if err := e.receive(ctx, p, body); err != nil {
 		e.discard(ctx, p.name)
-		return Uploaded{}, err
+		return Uploaded{}, e.orErased(ctx, u.Subject, err)
 	}
 	got, err := update(ctx, e, c, opCollect, u.Subject, p.req.want, p.Upload, func(ch *change) (landed, error) { return p.build(ctx, ch) })
 	if err != nil {
@@ -179,6 +179,24 @@ func (p *uploading) category(pol *policy.Policy) (*policy.Category, error) {
 func fileTooLarge(c abide.Category) error {
 	return &abide.Error{Code: abide.CodeTooLarge, Detail: "file_too_large", Field: string(c),
 		Message: "the file is larger than the policy takes", Hint: "see max_size in the policy"}
+}
+
+// orErased returns err, unless it came about because the person was erased
+// while their file arrived: the eraser takes away what it finds of them, also
+// from under the blob store's hands.
+func (e *Engine) orErased(ctx context.Context, id abide.SubjectID, err error) error {
+	if abide.ErrorCode(err) != abide.CodeUnavailable {
+		return err
+	}
+	s, loadErr := e.load(ctx, id, storage.Want{})
+	if loadErr != nil {
+		return err
+	}
+	defer s.close()
+	if s.active() {
+		return err
+	}
+	return erasedError()
 }
 
 // receive seals the body into the blob store.

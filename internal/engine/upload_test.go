@@ -257,6 +257,30 @@ func TestUploadsRefused(t *testing.T) {
 	})
 }
 
+// The eraser may take a file away while the blob store still lands it: whoever
+// sent it hears of the erasure, not of a store that does not answer.
+func TestUploadTakenByTheEraser(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		w.publish(withFiles(t))
+		for _, erased := range []bool{true, false} {
+			id := w.person(engine.NewSubject{})
+			body := &hooked{Reader: bytes.NewReader(noise(1000)), do: func() {
+				if erased {
+					must2(w.e.Erase(t.Context(), admin, id))(t)
+				}
+			}}
+			w.faults.set(nil, map[string]error{"put blob": blob.ErrNotFound})
+			_, err := w.e.PutUpload(t.Context(), app, file(id, "person.photo"), body)
+			w.faults.clear()
+			if erased {
+				wantError(t, err, abide.CodeErased, "subject_erased")
+			} else {
+				wantError(t, err, abide.CodeUnavailable, "uploads_unavailable")
+			}
+		}
+	})
+}
+
 // hooked runs do once, in the middle.
 type hooked struct {
 	io.Reader
