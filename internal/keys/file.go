@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
+	"slices"
 
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -41,6 +43,9 @@ type file struct {
 	Epochs     []Epoch                    `json:"epochs"`
 	Retired    []Epoch                    `json:"retired_index,omitempty"` // roots of index keys that were destroyed
 	Keysets    map[string]json.RawMessage `json:"keysets"`                 // Tink JSON keysets
+
+	Standing    json.RawMessage `json:"standing,omitempty"`
+	StandingMAC []byte          `json:"standing_mac,omitempty"`
 }
 
 // Create makes a keyring of fresh keys and keeps it at path, mode 0600. The
@@ -59,7 +64,8 @@ func CreateAt(ctx context.Context, p Place, m Master) (*Keyring, error) {
 		return nil, err
 	}
 	k.place, k.master = p, m
-	if err := k.save(ctx, k.ring.Load(), 0); err != nil {
+	k.know(m)
+	if err := k.save(ctx, k.ring.Load(), 0, false); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -71,9 +77,11 @@ func Open(path string) (*Keyring, error) {
 }
 
 // OpenAt is Open anywhere, for a keyring whose keysets a master key encrypts,
-// if one is given.
-func OpenAt(ctx context.Context, p Place, m Master) (*Keyring, error) {
-	k := &Keyring{place: p, master: m}
+// if one is given. Further ones are keys to which the ring may be moved while
+// it is open here.
+func OpenAt(ctx context.Context, p Place, m Master, also ...Master) (*Keyring, error) {
+	k := &Keyring{place: p}
+	k.know(append([]Master{m}, also...)...)
 	raw, err := p.Read(ctx)
 	if err != nil {
 		return nil, err
@@ -85,15 +93,25 @@ func OpenAt(ctx context.Context, p Place, m Master) (*Keyring, error) {
 	return k, nil
 }
 
+// know remembers master keys that may encrypt the ring.
+func (k *Keyring) know(all ...Master) {
+	for _, m := range all {
+		if m.AEAD != nil {
+			k.known = append(k.known, m)
+		}
+	}
+}
+
 func badKeyring() error {
 	return &abide.Error{Code: abide.CodeInvalid, Detail: "bad_keyring",
 		Message: "this file is not a keyring of a version that this program knows",
 		Hint:    "restore the keyring from its backup, or use a newer abide"}
 }
 
-// load takes over the keyring in raw. Store and master are set once, when the
-// ring is opened: everything reads them without a lock, and a ring whose
-// keysets a master key encrypts must not become one without by being read anew.
+// load takes over the keyring in raw. The store is set once, when the ring is
+// opened: everything reads it without a lock. A ring may be moved to another of
+// the master keys that were named, and one whose keysets a master key encrypts
+// must not become one without by being read anew.
 func (k *Keyring) load(ctx context.Context, raw []byte) error {
 	f, id, err := parse(raw)
 	if err != nil {
@@ -107,23 +125,25 @@ func (k *Keyring) load(ctx context.Context, raw []byte) error {
 	if !opened {
 		k.store = id
 	}
+	m := Master{}
+	if i := slices.IndexFunc(k.known, func(known Master) bool { return known.URI == f.Master }); i >= 0 {
+		m = k.known[i]
+	}
 	switch {
-	case f.Master != "" && k.master.AEAD == nil:
+	case f.Master != "" && len(k.known) == 0:
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "master_key_needed",
 			Message: "the keyring is encrypted by a key service", Hint: "name its key with --master " + f.Master}
-	case f.Master != "" && k.master.URI != f.Master:
+	case f.Master != "" && m.AEAD == nil:
 		return &abide.Error{Code: abide.CodeInvalid, Detail: "other_master_key",
 			Message: "the keyring is encrypted by another key of a key service", Hint: "name its key with --master " + f.Master}
 	case f.Master == "" && opened && k.master.AEAD != nil:
 		return &abide.Error{Code: abide.CodeInvalid, Detail: "master_key_dropped",
 			Message: "the keyring was replaced by one that no key service encrypts",
 			Hint:    "put the newest keyring back"}
-	case f.Master == "" && !opened:
-		k.master = Master{}
 	}
 	handles := make(map[string]*keyset.Handle, len(f.Keysets))
 	for name, set := range f.Keysets {
-		if handles[name], err = k.readKeyset(ctx, name, set); err != nil {
+		if handles[name], err = k.readKeyset(ctx, m, name, set); err != nil {
 			var known *abide.Error
 			if errors.As(err, &known) {
 				return err
@@ -135,7 +155,11 @@ func (k *Keyring) load(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := r.readStanding(&f); err != nil {
+		return err
+	}
 	r.generation, r.sum = max(f.Generation, 1), sha256.Sum256(raw)
+	k.master = m
 	k.ring.Store(r)
 	return nil
 }
@@ -193,12 +217,12 @@ func (k *Keyring) masterAD(name string) []byte {
 	return lengthPrefixed(fileFormat, k.store[:], []byte(name))
 }
 
-func (k *Keyring) readKeyset(ctx context.Context, name string, raw []byte) (*keyset.Handle, error) {
+func (k *Keyring) readKeyset(ctx context.Context, m Master, name string, raw []byte) (*keyset.Handle, error) {
 	r := keyset.NewJSONReader(bytes.NewReader(raw))
-	if k.master.AEAD == nil {
+	if m.AEAD == nil {
 		return insecurecleartextkeyset.Read(r)
 	}
-	service := &telling{AEADWithContext: k.master.AEAD}
+	service := &telling{AEADWithContext: m.AEAD}
 	h, err := keyset.ReadWithContext(ctx, r, service, k.masterAD(name))
 	return h, cmp.Or(service.err, err)
 }
@@ -219,32 +243,35 @@ func (t *telling) DecryptWithContext(ctx context.Context, sealed, ad []byte) (ou
 	return out, t.err
 }
 
-func (k *Keyring) writeKeyset(ctx context.Context, name string, h *keyset.Handle) ([]byte, error) {
+func (k *Keyring) writeKeyset(ctx context.Context, m Master, name string, h *keyset.Handle) ([]byte, error) {
 	var buf bytes.Buffer
 	w := keyset.NewJSONWriter(&buf)
-	if k.master.AEAD == nil {
+	if m.AEAD == nil {
 		if err := insecurecleartextkeyset.Write(h, w); err != nil {
 			return nil, err
 		}
 		return buf.Bytes(), nil
 	}
-	service := &telling{AEADWithContext: k.master.AEAD}
+	service := &telling{AEADWithContext: m.AEAD}
 	if err := h.WriteWithContext(ctx, w, service, k.masterAD(name)); err != nil {
 		return nil, cmp.Or(service.err, err)
 	}
 	return buf.Bytes(), nil
 }
 
-// encode writes a ring in the form at rest.
-func (k *Keyring) encode(ctx context.Context, r *ring) ([]byte, error) {
-	f := file{Format: fileFormat2, Store: k.store.String(), Generation: r.generation, Master: k.master.URI,
+// encode writes a ring in the form at rest, under a master key if one is given.
+func (k *Keyring) encode(ctx context.Context, r *ring, m Master) ([]byte, error) {
+	f := file{Format: fileFormat2, Store: k.store.String(), Generation: r.generation, Master: m.URI,
 		Epochs: r.epochs, Retired: r.retired, Keysets: map[string]json.RawMessage{}}
 	for name, h := range r.handles {
-		raw, err := k.writeKeyset(ctx, name, h)
+		raw, err := k.writeKeyset(ctx, m, name, h)
 		if err != nil {
 			return nil, fmt.Errorf("keys: write %s keyset: %w", name, err)
 		}
 		f.Keysets[name] = raw
+	}
+	if err := r.writeStanding(&f); err != nil {
+		return nil, err
 	}
 	raw, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
@@ -254,16 +281,41 @@ func (k *Keyring) encode(ctx context.Context, r *ring) ([]byte, error) {
 }
 
 // save makes the ring the next generation after expect, durably.
-func (k *Keyring) save(ctx context.Context, r *ring, expect uint64) error {
-	r.generation = expect + 1
+func (k *Keyring) save(ctx context.Context, r *ring, expect uint64, freshCopy bool) error {
+	return k.saveAs(ctx, r, expect+1, expect, freshCopy)
+}
+
+// saveAs writes the recovery copy before the ring, if there is an escrow. So
+// whatever is sealed by a new key, the shares open; a key that is destroyed is
+// gone from the copy first; and a crash between the two leaves a copy with a
+// key that nobody uses yet, or without one by which nothing is wrapped any more.
+func (k *Keyring) saveAs(ctx context.Context, r *ring, generation, expect uint64, freshCopy bool) error {
+	r.generation = generation
 	if k.place == nil {
 		return nil
 	}
-	raw, err := k.encode(ctx, r)
+	raw, err := k.encode(ctx, r, k.master)
 	if err != nil {
 		return err
 	}
 	defer clear(raw)
+	if x := r.standing.Escrow; x != nil {
+		unlock, err := lockCopy(x.Copy)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		// Another process may have come first: then the copy is of its ring.
+		switch at, err := inPlace(ctx, k.place, k.store, math.MaxUint64); {
+		case err != nil:
+			return err
+		case at != expect:
+			return fmt.Errorf("keys: another keyring lies there: %w", fs.ErrExist)
+		}
+		if err := k.writeCopy(r, freshCopy); err != nil {
+			return err
+		}
+	}
 	if err := k.place.Write(ctx, raw, r.generation, expect); err != nil {
 		return err
 	}

@@ -32,10 +32,11 @@ func (s StoreID) String() string { return hex.EncodeToString(s[:]) }
 // Keyring holds the keys of one store. It is safe for concurrent use.
 type Keyring struct {
 	store  StoreID
-	place  Place  // nil for a ring that lives in memory only
-	master Master // zero: keysets lie in the file unencrypted
+	place  Place    // nil for a ring that lives in memory only
+	master Master   // zero: keysets lie in the file unencrypted
+	known  []Master // keys of key services that may come to encrypt the ring
 
-	change sync.Mutex // serialises rotations and refreshes
+	change sync.Mutex // serialises rotations and refreshes, and guards master
 	ring   atomic.Pointer[ring]
 }
 
@@ -44,6 +45,7 @@ type ring struct {
 	generation uint64
 	sum        [sha256.Size]byte // of the bytes at rest; zero in memory
 	epochs     []Epoch
+	standing   standing
 	handles    map[string]*keyset.Handle
 	kek        tink.AEAD
 	kekID      string

@@ -52,10 +52,9 @@ func (p filePlace) Read(context.Context) ([]byte, error) {
 // Write puts a synced file in the place of the old one. A crash leaves the old
 // file or the new one, never a mixture. The bytes of the old file are
 // overwritten; if a crash comes between, the next write does it.
-func (p filePlace) Write(_ context.Context, raw []byte, _, expect uint64) (err error) {
+func (p filePlace) Write(_ context.Context, raw []byte, _, expect uint64) error {
 	path := string(p)
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("keys: create folder: %w", err)
 	}
 	unlock, err := flock.Lock(path + ".lock")
@@ -66,7 +65,12 @@ func (p filePlace) Write(_ context.Context, raw []byte, _, expect uint64) (err e
 	if err := p.is(expect); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".keyring-*") // mode 0600
+	return p.replace(raw, expect == 0)
+}
+
+// replace is Write for whoever holds the lock. fresh: there is no file yet.
+func (p filePlace) replace(raw []byte, fresh bool) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(string(p)), ".keyring-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("keys: write: %w", err)
 	}
@@ -79,7 +83,7 @@ func (p filePlace) Write(_ context.Context, raw []byte, _, expect uint64) (err e
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("keys: write: %w", err)
 	}
-	if err = p.put(tmp.Name(), expect == 0); err != nil {
+	if err = p.put(tmp.Name(), fresh); err != nil {
 		return fmt.Errorf("keys: write: %w", err)
 	}
 	return nil

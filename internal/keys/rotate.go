@@ -110,9 +110,12 @@ func (k *Keyring) RotateSign(ctx context.Context) (string, error) {
 
 // edit is a ring being changed.
 type edit struct {
-	handles map[string]*keyset.Handle
-	epochs  []Epoch
-	retired []Epoch
+	handles   map[string]*keyset.Handle
+	epochs    []Epoch
+	retired   []Epoch
+	standing  standing
+	freshCopy bool    // the recovery copy need not be there yet
+	master    *Master // nil: the one it has
 }
 
 func (e *edit) epoch(id string) *Epoch {
@@ -186,7 +189,7 @@ func (k *Keyring) edit(ctx context.Context, change func(*edit) error) error {
 			return err
 		}
 		old := k.ring.Load()
-		e := &edit{handles: maps.Clone(old.handles), epochs: slices.Clone(old.epochs), retired: slices.Clone(old.retired)}
+		e := &edit{handles: maps.Clone(old.handles), epochs: slices.Clone(old.epochs), retired: slices.Clone(old.retired), standing: old.standing}
 		if err := change(e); err != nil {
 			return fmt.Errorf("keys: change the keyring: %w", err)
 		}
@@ -194,12 +197,23 @@ func (k *Keyring) edit(ctx context.Context, change func(*edit) error) error {
 		if err != nil {
 			return err
 		}
-		err = k.save(ctx, r, old.generation)
+		r.standing = e.standing
+		was := k.master
+		if e.master != nil {
+			k.master = *e.master
+		}
+		err = k.save(ctx, r, old.generation, e.freshCopy)
+		if err != nil {
+			k.master = was
+		}
 		if changed(err) && try < 5 {
 			continue
 		}
 		if err == nil {
 			k.ring.Store(r)
+			if e.master != nil {
+				k.know(*e.master)
+			}
 		}
 		return err
 	}
