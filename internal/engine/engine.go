@@ -112,6 +112,10 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := e.checkKeys(ctx); err != nil {
 		return nil, err
 	}
+	known, err := e.checkLineage(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := e.openIndex(ctx); err != nil {
 		return nil, err
 	}
@@ -121,7 +125,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.spool = newSpooler(e.store, e.node, e.clock, e.metrics)
-	if err := e.recover(ctx); err != nil {
+	if err := e.recover(ctx, known); err != nil {
 		return nil, errors.Join(err, e.spool.close(ctx))
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -134,11 +138,15 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// recover finishes what an earlier process left half done, in this order: index
-// values of a backup made under a key that is gone, what the restore ledger
-// holds and the store does not, erasures up to their certificate, so that no key
-// outlives the intent, and then the second halves of two-party writes.
-func (e *Engine) recover(ctx context.Context) error {
+// recover finishes what an earlier process left half done, in this order: the
+// record of a keyring that was recovered from shares, index values of a backup
+// made under a key that is gone, what the restore ledger holds and the store
+// does not, erasures up to their certificate, so that no key outlives the
+// intent, and then the second halves of two-party writes.
+func (e *Engine) recover(ctx context.Context, known knownKeyring) error {
+	if err := e.adoptRing(ctx, known); err != nil {
+		return err
+	}
 	if err := e.reindexRestored(ctx); err != nil {
 		return err
 	}
@@ -148,7 +156,10 @@ func (e *Engine) recover(ctx context.Context) error {
 	if err := e.certifyPending(ctx); err != nil {
 		return err
 	}
-	return e.resumeCopies(ctx)
+	if err := e.resumeCopies(ctx); err != nil {
+		return err
+	}
+	return e.gaugeKeys(ctx)
 }
 
 // Close stops the background work and drains the spool: when it returns nil,
@@ -228,6 +239,9 @@ func (e *Engine) flusher(ctx context.Context) {
 				e.log.Warn("the keyring cannot be read anew", "error", err.Error())
 			}
 			e.vault.ForgetIndex()
+			if err := e.gaugeKeys(ctx); err != nil && ctx.Err() == nil {
+				e.log.Warn("the ages of keys cannot be measured", "error", err.Error())
+			}
 		case <-t.C:
 			if err := e.flushFindings(ctx); err != nil && ctx.Err() == nil {
 				e.log.Warn("findings not written yet", "error", err.Error())

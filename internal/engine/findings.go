@@ -142,7 +142,11 @@ func (e *Engine) Findings(ctx context.Context, c Call) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	out = append(out, overdue...)
+	duties, err := e.KeyFindings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out = append(append(out, overdue...), duties...)
 	slices.SortFunc(out, func(a, b Finding) int { return b.Last.Compare(a.Last) })
 	return out, nil
 }

@@ -19,6 +19,11 @@ type KeyStatus struct {
 	Log          [2]string        `json:"log"`  // numbers of the keys that seal envelopes and system entries
 	Sign         []keys.PublicKey `json:"sign"` // the primary first
 	BackupWindow int              `json:"backup_window_days"`
+	Fingerprint  string           `json:"fingerprint"` // of the keyring, as it stands on shares and in backups
+	Escrow       *EscrowStatus    `json:"escrow,omitempty"`
+	Drill        *Drill           `json:"drill,omitempty"` // the last one
+	DrillEvery   int              `json:"drill_every_days"`
+	Findings     []Finding        `json:"findings,omitempty"` // what is to be done
 }
 
 // EpochStatus is one key-encryption key.
@@ -51,12 +56,18 @@ func (e *Engine) KeyStatus(ctx context.Context, c Call) (KeyStatus, error) {
 	if err != nil {
 		return KeyStatus{}, storageError(err)
 	}
-	window, err := e.BackupWindow(ctx)
+	duties, err := e.keyDuties(ctx)
 	if err != nil {
 		return KeyStatus{}, err
 	}
+	window := duties.window
+	print, err := ring.Fingerprint()
+	if err != nil {
+		return KeyStatus{}, storageError(err)
+	}
 	s := KeyStatus{Store: ring.Store().String(), Generation: ring.Generation(), Place: ring.Place(), Master: ring.Master(),
-		Log: ring.LogSeals(), Sign: ring.PublicKeys(), BackupWindow: int(window / (24 * time.Hour))}
+		Log: ring.LogSeals(), Sign: ring.PublicKeys(), BackupWindow: int(window / (24 * time.Hour)),
+		Fingerprint: print, Escrow: duties.escrow, Drill: duties.drill, DrillEvery: duties.every, Findings: duties.findings}
 	for _, ep := range ring.Epochs() {
 		st := EpochStatus{Epoch: ep, Keys: counts[ep.ID]}
 		switch {

@@ -18,6 +18,7 @@ type metrics struct {
 	tidy      *prometheus.CounterVec
 	untidy    prometheus.Counter
 	orphans   prometheus.Gauge
+	keys      keyGauges
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -63,6 +64,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "abide_orphan_keys", Help: "Subjects of whom there are keys and nothing else, that wait to be collected.",
 		}),
 	}
+	m.keys = newKeyGauges(reg)
 	if reg != nil {
 		reg.MustRegister(m.ledger, m.gap, m.tidy, m.untidy, m.orphans)
 		reg.MustRegister(m.decisions, m.changes, m.conflicts, m.looks, m.batches, m.refused, m.findings, m.erasures)

@@ -300,7 +300,7 @@ func (e *Engine) destroy(ctx context.Context, c Call, due []keys.Epoch, reason s
 		}
 		out = append(out, ep.ID)
 	}
-	return out, nil
+	return out, e.forgetOlderRings(ctx)
 }
 
 // noteKey records what is about to be done to a key.

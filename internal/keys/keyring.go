@@ -227,6 +227,9 @@ func (k *Keyring) Place() string {
 	return k.place.Name()
 }
 
+// InMemory reports whether the ring lies nowhere but in this process.
+func (k *Keyring) InMemory() bool { return k.place == nil }
+
 // Master names the key of a key service that encrypts the ring; "" if none.
 func (k *Keyring) Master() string {
 	k.change.Lock()
