@@ -63,8 +63,26 @@ func copyFiles(t *testing.T, dirs []string) map[string][]byte {
 			if err == nil {
 				out[path] = raw
 			}
+			if filepath.Base(filepath.Dir(path)) == "pg_wal" {
+				out[path+" joined"] = joinLog(raw)
+			}
 			return err
 		}))
+	}
+	return out
+}
+
+// joinLog takes the headers of pages out of a segment of PostgreSQL's log: a
+// record that goes over the end of a page is in one piece then. Headers are 24
+// bytes, the first of a segment 40 (access/xlog_internal.h).
+func joinLog(segment []byte) (out []byte) {
+	const page, first, next = 8192, 40, 24
+	for at := 0; at+page <= len(segment); at += page {
+		header := next
+		if at == 0 {
+			header = first
+		}
+		out = append(out, segment[at+header:at+page]...)
 	}
 	return out
 }
