@@ -163,6 +163,7 @@ type storeFlags struct {
 	ledger       string
 	keyring      string
 	master       string
+	masterAlso   string // a further key that may come to encrypt the keyring
 	uploads      string // a directory, or s3://…; empty: in the data directory
 	create       bool
 }
@@ -207,6 +208,11 @@ func (o *opened) close(ctx context.Context) {
 // open opens a store: the database, the keys apart from it, the keyring, and
 // the engine over them.
 func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
+	return m.openWith(ctx, f, nil)
+}
+
+// openWith is open with a keyring that is in memory already, if one is given.
+func (m *Main) openWith(ctx context.Context, f storeFlags, ring *keys.Keyring) (st *opened, err error) {
 	st = &opened{}
 	defer func() {
 		if err != nil {
@@ -222,36 +228,16 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 		return st, dataDirectory(err)
 	}
 	create := f.create && !f.exists()
-	var ring *keys.Keyring
 	// A file is looked for before a database would be made for it.
-	if !m.inDatabase(f) {
+	if ring == nil && !m.inDatabase(f) {
 		if ring, err = m.keyring(ctx, f, nil, create); err != nil {
 			return st, err
 		}
 	}
-	var store storage.Store
-	var keyStore storage.KeyStore
-	if f.postgres != "" {
-		keysURL := f.keysPostgres
-		if keysURL == "" {
-			keysURL = f.postgres
-		}
-		if store, err = postgres.Open(ctx, f.postgres, postgres.Options{}); err != nil {
-			return st, notOpened(err, "is the URL of --postgres right, and the database running?")
-		}
-		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
-		keyStore, err = postgres.OpenKeys(ctx, keysURL)
-	} else {
-		if store, err = sqlite.Open(ctx, f.database(), sqlite.Options{}); err != nil {
-			return st, notOpened(err, "is abide.db in the data directory a store of Abide? restore it from its backup, or name another directory")
-		}
-		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
-		keyStore, err = sqlite.OpenKeys(ctx, filepath.Join(keyDir, "keys.db"))
-	}
+	store, keyStore, err := m.openDatabases(ctx, f, st)
 	if err != nil {
-		return st, notOpened(err, "the store of wrapped keys did not open: keys.db in the data directory, or the database of --keys-postgres")
+		return st, err
 	}
-	st.closes = append(st.closes, func(context.Context) { _ = keyStore.Close() })
 	if ring == nil {
 		if ring, err = m.keyring(ctx, f, keyStore, create); err != nil {
 			return st, err
@@ -277,6 +263,33 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 	}
 	st.closes = append(st.closes, func(ctx context.Context) { _ = st.engine.Close(ctx) })
 	return st, nil
+}
+
+// openDatabases opens the data and the wrapped keys apart from it; st closes
+// what was opened.
+func (m *Main) openDatabases(ctx context.Context, f storeFlags, st *opened) (store storage.Store, keyStore storage.KeyStore, err error) {
+	if f.postgres != "" {
+		keysURL := f.keysPostgres
+		if keysURL == "" {
+			keysURL = f.postgres
+		}
+		if store, err = postgres.Open(ctx, f.postgres, postgres.Options{}); err != nil {
+			return nil, nil, notOpened(err, "is the URL of --postgres right, and the database running?")
+		}
+		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
+		keyStore, err = postgres.OpenKeys(ctx, keysURL)
+	} else {
+		if store, err = sqlite.Open(ctx, f.database(), sqlite.Options{}); err != nil {
+			return nil, nil, notOpened(err, "is abide.db in the data directory a store of Abide? restore it from its backup, or name another directory")
+		}
+		st.closes = append(st.closes, func(context.Context) { _ = store.Close() })
+		keyStore, err = sqlite.OpenKeys(ctx, filepath.Join(f.data, "keys", "keys.db"))
+	}
+	if err != nil {
+		return nil, nil, notOpened(err, "the store of wrapped keys did not open: keys.db in the data directory, or the database of --keys-postgres")
+	}
+	st.closes = append(st.closes, func(context.Context) { _ = keyStore.Close() })
+	return store, keyStore, nil
 }
 
 func noStore() error {

@@ -98,6 +98,18 @@ func (m *Main) doctor(ctx context.Context, store storeFlags, up engine.Checkup, 
 		}
 		return err
 	}
+	// What is to be done about the keys is no damage: it does not fail the check.
+	duties, err := st.engine.KeyFindings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range duties {
+		if asJSON {
+			_ = lines.Encode(map[string]any{"code": f.Code, "what": f.Name, "to_do": true})
+			continue
+		}
+		fmt.Fprintln(m.Stdout, "to do: "+keyDuty(f))
+	}
 	if asJSON {
 		if err := lines.Encode(did); err != nil {
 			return err

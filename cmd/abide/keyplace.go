@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/keys"
@@ -25,8 +27,14 @@ func (m *Main) openFlags(cmd *cobra.Command, f *storeFlags) {
 	fl.StringVar(&f.postgres, "postgres", "", "URL of a PostgreSQL database; the data directory then holds the keyring only")
 	fl.StringVar(&f.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys")
 	ledgerFlag(fl, f)
+	keyringFlags(fl, f)
+}
+
+// keyringFlags say where the keyring is and what encrypts it.
+func keyringFlags(fl *pflag.FlagSet, f *storeFlags) {
 	fl.StringVar(&f.keyring, "keyring", "", "file of the keyring, or `database`: encrypted, beside the wrapped keys (ABIDE_KEYRING)")
 	fl.StringVar(&f.master, "master", "", "key that encrypts the keyring: aws-kms://…, gcp-kms://…, hcvault://… or file:PATH (ABIDE_MASTER)")
+	fl.StringVar(&f.masterAlso, "master-also", "", "a further key that may encrypt the keyring, while it is moved from one to the other (ABIDE_MASTER_ALSO)")
 }
 
 // keyPlace is where the keyring of a store lies.
@@ -46,11 +54,14 @@ func (m *Main) keyPlace(f storeFlags, s storage.KeyStore) (keys.Place, error) {
 	return keys.FilePlace(where), nil
 }
 
-func (m *Main) masterURI(f storeFlags) string {
-	if f.master != "" {
-		return f.master
+func (m *Main) masterURI(f storeFlags) string { return cmp.Or(f.master, m.Env("ABIDE_MASTER")) }
+
+// masterKey opens the master key that is named; none if none is.
+func (m *Main) masterKey(ctx context.Context, uri string) (keys.Master, error) {
+	if uri == "" {
+		return keys.Master{}, nil
 	}
-	return m.Env("ABIDE_MASTER")
+	return master.Open(ctx, uri, m.Env)
 }
 
 // keyring opens the keyring of a store, or makes one for a new store. A store
@@ -60,13 +71,15 @@ func (m *Main) keyring(ctx context.Context, f storeFlags, s storage.KeyStore, cr
 	if err != nil {
 		return nil, err
 	}
-	var key keys.Master
-	if uri := m.masterURI(f); uri != "" {
-		if key, err = master.Open(ctx, uri, m.Env); err != nil {
-			return nil, err
-		}
+	key, err := m.masterKey(ctx, m.masterURI(f))
+	if err != nil {
+		return nil, err
 	}
-	ring, err := keys.OpenAt(ctx, place, key)
+	also, err := m.masterKey(ctx, cmp.Or(f.masterAlso, m.Env("ABIDE_MASTER_ALSO")))
+	if err != nil {
+		return nil, err
+	}
+	ring, err := keys.OpenAt(ctx, place, key, also)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return ring, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,18 +20,21 @@ type keyFlags struct {
 func (m *Main) keysCommand() *cobra.Command {
 	var f keyFlags
 	cmd := &cobra.Command{
-		Use: "keys", GroupID: "admin", Short: "Rotate and destroy the keys of a store",
+		Use: "keys", GroupID: "admin", Short: "Rotate, destroy, escrow and recover the keys of a store",
 		Long: `Works on the store itself, beside running servers, and not through one: whoever
 has the keyring may act here. Servers notice within a request what they must
 know.`,
 		Example: `  abide keys status --data DIR
   abide keys rotate kek --data DIR
   abide keys rotate index --data DIR
-  abide keys destroy --data DIR`,
+  abide keys destroy --data DIR
+  abide keys escrow --threshold 2 --custodian finance --custodian legal --custodian notary --data DIR
+  abide keys drill /backup/2026-11-25 --data DIR`,
 	}
 	m.openFlags(cmd, &f.store)
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON")
-	cmd.AddCommand(m.keysStatus(&f), m.keysRotate(&f), m.keysDestroy(&f), m.keysWindow(&f))
+	cmd.AddCommand(m.keysStatus(&f), m.keysRotate(&f), m.keysDestroy(&f), m.keysWindow(&f),
+		m.keysEscrow(&f), m.keysRecover(&f), m.keysDrill(&f), m.keysRewrap(&f))
 	return cmd
 }
 
@@ -76,7 +80,8 @@ func (m *Main) writeKeyStatus(s engine.KeyStatus) error {
 	} else {
 		fmt.Fprintln(m.Stdout, "master      none: the keyring lies there in the clear, readable by its owner only")
 	}
-	fmt.Fprintf(m.Stdout, "backups     kept for %d days\n\n", s.BackupWindow)
+	fmt.Fprintf(m.Stdout, "fingerprint %s\nbackups     kept for %d days\n", s.Fingerprint, s.BackupWindow)
+	m.writeEscrow(s)
 	err := table(m.Stdout, "EPOCH\tSTATE\tKEYS\tCREATED\tEMPTIED\tDESTROY AFTER\tDESTROYED", func(row func(...any)) {
 		for _, ep := range s.Epochs {
 			row(ep.ID, ep.State, ep.Keys, date(ep.Created), date(ep.Emptied), date(ep.DestroyAfter), date(ep.Destroyed))
@@ -99,7 +104,41 @@ func (m *Main) writeKeyStatus(s engine.KeyStatus) error {
 		fmt.Fprintf(m.Stdout, " and %d older", n)
 	}
 	fmt.Fprintln(m.Stdout)
+	for _, found := range s.Findings {
+		fmt.Fprintln(m.Stdout, "to do       "+keyDuty(found))
+	}
 	return nil
+}
+
+func (m *Main) writeEscrow(s engine.KeyStatus) {
+	x := s.Escrow
+	if x == nil {
+		fmt.Fprint(m.Stdout, "escrow      none: nothing but this keyring opens the store\n\n")
+		return
+	}
+	fmt.Fprintf(m.Stdout, "escrow      set %s of %s, any %d of: %s\n", x.Set, x.Made.Format(time.DateOnly), x.Threshold, strings.Join(x.Custodians, ", "))
+	fmt.Fprintf(m.Stdout, "            recovery copy %s: %s\n", x.State, x.Copy)
+	switch {
+	case s.Drill == nil:
+		fmt.Fprintf(m.Stdout, "drill       never; due every %d days\n\n", s.DrillEvery)
+	case s.Drill.Passed:
+		fmt.Fprintf(m.Stdout, "drill       passed %s; due every %d days\n\n", date(s.Drill.At), s.DrillEvery)
+	default:
+		fmt.Fprintf(m.Stdout, "drill       failed %s: %s; due every %d days\n\n", date(s.Drill.At), s.Drill.Failed, s.DrillEvery)
+	}
+}
+
+// keyDuty says what is to be done, and how.
+func keyDuty(f engine.Finding) string {
+	what := map[string]string{
+		engine.FindingEscrowMissing:      "make shares, so that a lost master key or keyring is not the end of the data: abide keys escrow",
+		engine.FindingEscrowOutdated:     "the recovery copy is " + f.Name + ", so the shares do not open the keyring as it is: abide keys escrow rewrite",
+		engine.FindingDrillOverdue:       "rehearse a recovery: abide keys drill",
+		engine.FindingDrillFailed:        "the last rehearsal of a recovery failed (" + f.Name + "): find out why, and repeat it",
+		engine.FindingRotationOverdue:    "epoch " + f.Name + " is older than backups are kept: abide keys rotate kek",
+		engine.FindingDestructionOverdue: "no backup needs epoch " + f.Name + " any more: abide keys destroy, daily",
+	}[f.Code]
+	return f.Code + ", since " + f.Day + ": " + what
 }
 
 func date(t time.Time) string {
@@ -153,25 +192,33 @@ destroy old copies and old shares too.`,
 }
 
 func (m *Main) keysWindow(f *keyFlags) *cobra.Command {
-	return &cobra.Command{
-		Use: "window DAYS", Short: "Declare for how many days backups are kept", Args: cobra.ExactArgs(1),
-		Long: `An epoch of keys may be destroyed this many days after nothing is wrapped by it
+	cmd := m.days(f, "window DAYS", "Declare for how many days backups are kept", "abide keys window 30 --data DIR",
+		"backup_window_days", "backups are kept for %d days\n", (*engine.Engine).SetBackupWindow)
+	cmd.Long = `An epoch of keys may be destroyed this many days after nothing is wrapped by it
 any more: then no backup that needs it is left. 30 days unless declared
-otherwise.`,
-		Example: "  abide keys window 30 --data DIR",
+otherwise.`
+	return cmd
+}
+
+// days is a command that declares a number of days.
+func (m *Main) days(f *keyFlags, use, short, example, name, said string,
+	declare func(*engine.Engine, context.Context, engine.Call, int) error,
+) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.ExactArgs(1), Example: "  " + example,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var days int
 			if _, err := fmt.Sscanf(args[0]+"\n", "%d\n", &days); err != nil {
-				return usage("a window is a number of days")
+				return usage("give a number of days")
 			}
 			return m.withStore(cmd.Context(), f.store, func(e *engine.Engine) error {
-				if err := e.SetBackupWindow(cmd.Context(), localCaller(), days); err != nil {
+				if err := declare(e, cmd.Context(), localCaller(), days); err != nil {
 					return err
 				}
 				if f.json {
-					return printJSON(m.Stdout, map[string]any{"backup_window_days": days})
+					return printJSON(m.Stdout, map[string]any{name: days})
 				}
-				fmt.Fprintf(m.Stdout, "backups are kept for %d days\n", days)
+				fmt.Fprintf(m.Stdout, said, days)
 				return nil
 			})
 		},

@@ -154,7 +154,7 @@ func (e *Engine) putCanary(ctx context.Context) error {
 	}
 	defer own.Close()
 	born := &newborn{wrapped: wrapped}
-	born.keys = own
+	born.subject = &subject{id: c.ID, keys: own}
 	if err := e.putKeys(ctx, born); err != nil {
 		return err
 	}

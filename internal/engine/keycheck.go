@@ -5,6 +5,8 @@ import (
 	"context"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/keys"
+	"github.com/abide-privacy/abide/internal/storage"
 )
 
 // metaKeyCheck names the constant that tells, in both stores, whose keyring
@@ -16,7 +18,13 @@ const metaKeyCheck = "key_check"
 // sealed from now on would not open with the keyring that is missing. A new
 // store takes the keyring it is first opened with.
 func (e *Engine) checkKeys(ctx context.Context) error {
-	ours, err := e.vault.Keyring().CheckValue()
+	return CheckKeyring(ctx, e.store, e.keys, e.vault.Keyring())
+}
+
+// CheckKeyring refuses a keyring that is not the one of both stores. Nothing is
+// changed in stores that have one.
+func CheckKeyring(ctx context.Context, store storage.Store, keyStore storage.KeyStore, ring *keys.Keyring) error {
+	ours, err := ring.CheckValue()
 	if err != nil {
 		return storageError(err)
 	}
@@ -24,8 +32,8 @@ func (e *Engine) checkKeys(ctx context.Context) error {
 		detail, message string
 		put             func(context.Context, string, []byte) ([]byte, error)
 	}{
-		{"other_keyring", "the keyring is not the one that this store was made with", e.store.PutMeta},
-		{"other_key_store", "the key store belongs to another keyring", e.keys.PutMeta},
+		{"other_keyring", "the keyring is not the one that this store was made with", store.PutMeta},
+		{"other_key_store", "the key store belongs to another keyring", keyStore.PutMeta},
 	} {
 		kept, err := s.put(ctx, metaKeyCheck, ours)
 		if err != nil {
