@@ -159,7 +159,7 @@ backup. Run it daily; with nothing to destroy it does nothing.
 
 With --now, an epoch is destroyed before its time: backups made before the
 rotation become unreadable. A copy of the keyring elsewhere keeps the key:
-destroy old copies and old shares too.`,
+destroy old copies, recovery copies too. Shares need not be made anew.`,
 		Example: "  abide keys destroy --data DIR\n  abide keys destroy 1a2b3c4d --now --reason 'disk stolen' --data DIR",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {

@@ -33,7 +33,7 @@ func (s *server) administration() {
 		Findings []engine.Finding `json:"findings"`
 	}
 	operation(s, "list-findings", http.MethodGet, "/v1/findings", "Administration", "What somebody should look into",
-		"Writes for services that people left, overdue reviews: counted by day, about nobody in particular.", http.StatusOK,
+		"Writes for services that people left, overdue reviews, duties about keys: counted by day, about nobody in particular.", http.StatusOK,
 		func(ctx context.Context, _ *struct{}) (*body[findings], error) {
 			got, err := s.engine.Findings(ctx, callOf(ctx))
 			return answer(findings{Findings: got}, err)
