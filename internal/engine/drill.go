@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -34,34 +31,8 @@ func (e *Engine) Rehearse(ctx context.Context, c Call) error {
 	if err := authorise(c, opKeys, abide.SubjectID{}); err != nil {
 		return err
 	}
-	var kept canary
-	found, err := e.setting(ctx, settingCanary, &kept)
-	if err != nil {
+	if err := e.readCanary(ctx); err != nil {
 		return err
-	}
-	if !found {
-		return &abide.Error{Code: abide.CodeNotFound, Detail: "no_canary",
-			Message: "the backup is older than the shares: it holds no canary", Hint: "make a backup now, and rehearse with it"}
-	}
-	wrapped, err := e.keys.Get(ctx, kept.ID)
-	if err != nil {
-		return storageError(err)
-	}
-	lost := &abide.Error{Code: abide.CodeInternal, Detail: "canary_lost",
-		Message: "the canary does not open: the backup's data, its keys and the shares do not belong together",
-		Hint:    "check the backup with `abide backup verify`, and make another"}
-	own, err := e.vault.Unlock(kept.ID, wrapped)
-	if err != nil {
-		return errors.Join(lost, err)
-	}
-	defer own.Close()
-	plain, err := e.vault.OpenRestore(own, settingCanary, kept.Sealed)
-	if err != nil {
-		return errors.Join(lost, err)
-	}
-	defer clear(plain)
-	if sum := sha256.Sum256(plain); !bytes.Equal(sum[:], kept.Digest) {
-		return lost
 	}
 	counts, err := e.keys.WrappedBy(ctx)
 	if err != nil {

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	abide "github.com/abide-privacy/abide"
@@ -52,6 +54,11 @@ func (e *Engine) RewriteRecoveryCopy(ctx context.Context, c Call, copyAt string)
 	}
 	if err := e.noteKey(ctx, c, actEscrow, "recovery copy written anew", "", 0); err != nil {
 		return err
+	}
+	if e.vault.Keyring().Escrow() != nil {
+		if err := e.putCanary(ctx); err != nil {
+			return err
+		}
 	}
 	return storageError(e.vault.Keyring().RewriteCopy(ctx, copyAt))
 }
@@ -141,10 +148,47 @@ type canary struct {
 	Digest []byte          `json:"digest"` // SHA-256
 }
 
-// putCanary makes the canary once.
+// readCanary opens the canary. It fails with no_canary if there is none, and
+// with canary_lost if it does not open.
+func (e *Engine) readCanary(ctx context.Context) error {
+	var kept canary
+	found, err := e.setting(ctx, settingCanary, &kept)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return &abide.Error{Code: abide.CodeNotFound, Detail: "no_canary",
+			Message: "the backup is older than the shares: it holds no canary",
+			Hint:    "make a backup now, and rehearse with it; after `abide keys escrow rewrite`, if the store is a restored one"}
+	}
+	wrapped, err := e.keys.Get(ctx, kept.ID)
+	if err != nil {
+		return storageError(err)
+	}
+	lost := &abide.Error{Code: abide.CodeInternal, Detail: "canary_lost",
+		Message: "the canary does not open: the backup's data, its keys and the shares do not belong together",
+		Hint:    "check the backup with `abide backup verify`, and make another"}
+	own, err := e.vault.Unlock(kept.ID, wrapped)
+	if err != nil {
+		return errors.Join(lost, err)
+	}
+	defer own.Close()
+	plain, err := e.vault.OpenRestore(own, settingCanary, kept.Sealed)
+	if err != nil {
+		return errors.Join(lost, err)
+	}
+	defer clear(plain)
+	if sum := sha256.Sum256(plain); !bytes.Equal(sum[:], kept.Digest) {
+		return lost
+	}
+	return nil
+}
+
+// putCanary makes a canary, unless there is one that opens.
 func (e *Engine) putCanary(ctx context.Context) error {
-	var there canary
-	if found, err := e.setting(ctx, settingCanary, &there); err != nil || found {
+	switch err := e.readCanary(ctx); abide.ErrorDetail(err) {
+	case "no_canary", "canary_lost":
+	default:
 		return err
 	}
 	c := canary{ID: abide.NewSubjectID(e.now())}

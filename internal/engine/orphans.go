@@ -189,6 +189,11 @@ func (e *Engine) nobodys(ctx context.Context, after abide.SubjectID, ids []abide
 	for _, id := range ids {
 		left[id] = true
 	}
+	var kept canary
+	if _, err := e.setting(ctx, settingCanary, &kept); err != nil {
+		return nil, err
+	}
+	delete(left, kept.ID) // it has keys and is nobody, on purpose
 	last := ids[len(ids)-1]
 	for {
 		rows, err := e.store.ListSubjects(ctx, after, housekeepingPage)
