@@ -208,11 +208,6 @@ func (o *opened) close(ctx context.Context) {
 // open opens a store: the database, the keys apart from it, the keyring, and
 // the engine over them.
 func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
-	return m.openWith(ctx, f, nil)
-}
-
-// openWith is open with a keyring that is in memory already, if one is given.
-func (m *Main) openWith(ctx context.Context, f storeFlags, ring *keys.Keyring) (st *opened, err error) {
 	st = &opened{}
 	defer func() {
 		if err != nil {
@@ -228,8 +223,9 @@ func (m *Main) openWith(ctx context.Context, f storeFlags, ring *keys.Keyring) (
 		return st, dataDirectory(err)
 	}
 	create := f.create && !f.exists()
+	var ring *keys.Keyring
 	// A file is looked for before a database would be made for it.
-	if ring == nil && !m.inDatabase(f) {
+	if !m.inDatabase(f) {
 		if ring, err = m.keyring(ctx, f, nil, create); err != nil {
 			return st, err
 		}
