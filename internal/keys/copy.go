@@ -17,6 +17,7 @@ import (
 	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/flock"
 )
 
 const copyFormat = "abide-recovery/1"
@@ -86,7 +87,7 @@ func lockCopy(path string) (unlock func(), err error) {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return nil, copyUnreachable(err)
 	}
-	unlock, err = lockFile(path + copyLockedLabel)
+	unlock, err = flock.Lock(path + copyLockedLabel)
 	if err != nil {
 		return nil, copyUnreachable(err)
 	}
