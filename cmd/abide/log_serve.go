@@ -19,7 +19,6 @@ import (
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/log"
-	"github.com/abide-privacy/abide/internal/witness"
 )
 
 // logFlags say how the log is published.
@@ -35,23 +34,6 @@ func (f *logFlags) flags(fl *pflag.FlagSet) {
 	fl.DurationVar(&f.interval, "log-interval", time.Second, "how long an entry may wait for a signed checkpoint")
 	placeFlag(fl, &f.place)
 	fl.StringArrayVar(&f.witness, "witness", nil, "a witness that cosigns checkpoints: its URL, a space, and its verifier key; repeat it for each")
-}
-
-// witnesses are those that are asked to cosign.
-func (f *logFlags) witnesses() ([]log.Witness, error) {
-	var out []log.Witness
-	for _, w := range f.witness {
-		prefix, vkey, ok := strings.Cut(strings.TrimSpace(w), " ")
-		if !ok {
-			return nil, usage("--witness is a URL, a space and a verifier key: --witness \"https://witness.example w1+…\"")
-		}
-		c, err := witness.NewClient(prefix, strings.TrimSpace(vkey), nil)
-		if err != nil {
-			return nil, usage("--witness: " + err.Error())
-		}
-		out = append(out, c)
-	}
-	return out, nil
 }
 
 func placeFlag(fl *pflag.FlagSet, place *string) {
@@ -108,7 +90,7 @@ func (m *Main) sequence(ctx context.Context, f *serveFlags, st *opened, logger *
 	if f.log.interval < 10*time.Millisecond {
 		return nil, usage("--log-interval is at least 10ms")
 	}
-	witnesses, err := f.log.witnesses()
+	witnesses, vkeys, err := f.log.witnesses(reg)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +114,9 @@ func (m *Main) sequence(ctx context.Context, f *serveFlags, st *opened, logger *
 			logger.Warn("the log was not handed over; another node takes it after a while", "error", err.Error())
 		}
 	})
-	return log.NewHandler(st.store, st.ring), nil
+	h := log.NewHandler(st.store, st.ring)
+	h.Witnesses = vkeys
+	return h, nil
 }
 
 // logRenewCommand gives a log up whose published tiles are lost.

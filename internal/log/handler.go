@@ -21,6 +21,8 @@ type Handler struct {
 	// known are sizes of checkpoints by log: tiles within one need no look at the
 	// database to be allowed.
 	known sync.Map
+	// Witnesses are the verifier keys of the witnesses that are asked to sign.
+	Witnesses []string
 }
 
 // NewHandler returns a handler for the logs of a store.
@@ -69,6 +71,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, number uint64, p
 		return h.checkpoint(w, r, number)
 	case "key":
 		return h.key(w, r, number)
+	case "witnesses":
+		return h.witnessed(w, r, number)
 	}
 	return storage.ErrNotFound
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/abide-privacy/abide/audit"
 	"github.com/abide-privacy/abide/internal/storage"
@@ -29,7 +30,7 @@ func (s *Sequencer) checkpoint() *audit.Checkpoint {
 // publish signs the head and shows it: outside the database first, if there is
 // such a place. The head is durable, and all entries under it are.
 func (s *Sequencer) publish(ctx context.Context) error {
-	if s.head.Size == 0 || s.head.Size == s.shown && s.fresh && s.placedAll() {
+	if s.head.Size == 0 || s.head.Size == s.shown && s.fresh && s.placedAll() && !s.askAgain() {
 		return nil
 	}
 	signed, err := signCheckpoint(s.o.Keys, s.checkpoint())
@@ -68,7 +69,11 @@ func (s *Sequencer) cosign(ctx context.Context, signed []byte) []byte {
 	c := &audit.SignedCheckpoint{Checkpoint: *s.checkpoint(), Note: signed}
 	ctx, cancel := context.WithTimeout(ctx, s.o.Interval)
 	defer cancel()
-	lines := make([][]byte, len(s.o.Witnesses))
+	if s.cosigned != s.head.Size {
+		s.cosigned, s.lines = s.head.Size, make([][]byte, len(s.o.Witnesses))
+	}
+	s.asked = s.o.Watch()
+	lines := s.lines // of a witness that does not answer now, what it signed before stays
 	var wg sync.WaitGroup
 	for i, w := range s.o.Witnesses {
 		wg.Go(func() {
@@ -82,6 +87,15 @@ func (s *Sequencer) cosign(ctx context.Context, signed []byte) []byte {
 	}
 	wg.Wait()
 	return bytes.Join(lines, nil)
+}
+
+// witnessedEvery is how often witnesses sign the checkpoint of a log that does
+// not grow: so one that was away comes to it, and the age of the newest
+// signature says whether anybody still sees the log.
+const witnessedEvery = time.Minute
+
+func (s *Sequencer) askAgain() bool {
+	return len(s.o.Witnesses) > 0 && s.o.Watch()-s.asked >= witnessedEvery
 }
 
 // prefix is where a log lies in its place: the first at the top, its successors

@@ -73,6 +73,12 @@ type Sequencer struct {
 	beat    time.Duration
 	next    cursor
 
+	// What witnesses signed, of the checkpoint of that size, and when they were
+	// asked last.
+	cosigned uint64
+	lines    [][]byte
+	asked    time.Duration
+
 	// Whoever waits for another holder to die.
 	seen      storage.LogHead
 	seenSince time.Duration
@@ -246,6 +252,7 @@ func (s *Sequencer) begin(ctx context.Context) error {
 		return storage.ErrConflict
 	}
 	s.head, s.settled, s.next, s.beat, s.fresh = *head, false, cursor{}, s.o.Watch(), false
+	s.cosigned, s.lines = 0, nil // of another log, perhaps
 	if s.tree, err = loadTree(ctx, s.o.Store, head); err != nil {
 		return err
 	}
