@@ -2,6 +2,8 @@ package audit
 
 import (
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,8 +99,8 @@ func parseSize(s string) (int64, bool) {
 }
 
 func parseHash(s string) (h Hash, ok bool) {
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != len(h) || len(s) != 44 {
+	b, ok := decodeBase64(s)
+	if !ok || len(b) != len(h) {
 		return h, false
 	}
 	return Hash(b), true
@@ -122,6 +124,9 @@ func NewKeys(log string, witnesses ...string) (*Keys, error) {
 	k := &Keys{}
 	for line := range strings.FieldsSeq(log) {
 		v, err := note.NewVerifier(line)
+		if err == nil && !strings.HasPrefix(line, fmt.Sprintf("%s+%08x+", v.Name(), v.KeyHash())) {
+			err = errors.New("the id is eight hexadecimal digits in lower case")
+		}
 		if err != nil {
 			return nil, &Fault{Code: KeyMalformed, Entry: -1, What: "the log's key is not a verifier key of Ed25519 in signed-note form", Err: err}
 		}
@@ -161,6 +166,9 @@ func (k *Keys) Open(signed []byte) (*SignedCheckpoint, error) {
 	n, err := note.Open(signed, note.VerifierList(slices.Concat(k.log, k.witnesses)...))
 	if err != nil {
 		return bad(CheckpointSignature, "no valid signature of "+k.Origin(), err)
+	}
+	if !strictSignatures(signed) {
+		return bad(CheckpointSignature, "a signature is not written as it was", nil)
 	}
 	c, err := ParseCheckpoint(n.Text)
 	if err != nil {

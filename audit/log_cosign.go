@@ -41,8 +41,8 @@ func NewCosignatureVerifier(vkey string) (note.Verifier, error) {
 	if err != nil || len(id) != 8 || strings.ToLower(id) != id {
 		return bad("the id is eight hexadecimal digits")
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(key)
-	if err != nil || len(raw) != 1+ed25519.PublicKeySize || raw[0] != algCosignature {
+	raw, ok := decodeBase64(key)
+	if !ok || len(raw) != 1+ed25519.PublicKeySize || raw[0] != algCosignature {
 		return bad("the key is not of the type of Ed25519 cosignatures")
 	}
 	v := &cosignatureVerifier{name: name, key: raw[1:]}
@@ -104,8 +104,8 @@ func (c *Cosigner) VerifierKey() string {
 // CosignatureTime returns when a cosignature was made. It must have been
 // verified before.
 func CosignatureTime(s note.Signature) (time.Time, error) {
-	raw, err := base64.StdEncoding.DecodeString(s.Base64)
-	if err != nil || len(raw) != 4+8+ed25519.SignatureSize {
+	raw, ok := decodeBase64(s.Base64)
+	if !ok || len(raw) != 4+8+ed25519.SignatureSize {
 		return time.Time{}, errors.New("audit: not a cosignature")
 	}
 	return time.Unix(int64(binary.BigEndian.Uint64(raw[4:])), 0).UTC(), nil

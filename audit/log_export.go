@@ -38,8 +38,8 @@ type ExportedEntry struct {
 	Index      int64  `json:"index"`
 	Commitment string `json:"commitment"` // hex
 	Proof      string `json:"proof"`      // c2sp.org/tlog-proof
-	Part       []byte `json:"part,omitempty"`
-	Envelope   []byte `json:"envelope,omitempty"`
+	Part       Bytes  `json:"part,omitempty"`
+	Envelope   Bytes  `json:"envelope,omitempty"`
 	Lost       bool   `json:"lost,omitempty"` // the payload was lost in a restore
 }
 
@@ -164,8 +164,8 @@ func (x *exportReader) entry(e *ExportedEntry) (*VerifiedEntry, error) {
 		return nil, err
 	}
 	commitment, err := hex.DecodeString(e.Commitment)
-	if err != nil {
-		return bad("the commitment is not hexadecimal")
+	if err != nil || hex.EncodeToString(commitment) != e.Commitment {
+		return bad("the commitment is not hexadecimal in lower case")
 	}
 	if p.Index != e.Index {
 		return bad("the proof is of another entry")

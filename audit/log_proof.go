@@ -74,8 +74,7 @@ func ParseProof(raw []byte) (*Proof, error) {
 	lines = lines[1:]
 	p := &Proof{Checkpoint: []byte(checkpoint)}
 	if len(lines) > 0 && strings.HasPrefix(lines[0], "extra ") {
-		var err error
-		if p.Extra, err = base64.StdEncoding.Strict().DecodeString(lines[0][len("extra "):]); err != nil || len(p.Extra) == 0 {
+		if p.Extra, ok = decodeBase64(lines[0][len("extra "):]); !ok || len(p.Extra) == 0 {
 			return bad("the extra line is not base64")
 		}
 		lines = lines[1:]

@@ -10,19 +10,19 @@ import (
 const formState = "abide-log-state/1"
 
 type savedState struct {
-	Form   string     `json:"form"`
-	Origin string     `json:"origin"`
-	Size   int64      `json:"size"`
-	Edge   [][][]byte `json:"edge"`
-	Faults int64      `json:"faults"`
+	Form   string    `json:"form"`
+	Origin string    `json:"origin"`
+	Size   int64     `json:"size"`
+	Edge   [][]Bytes `json:"edge"`
+	Faults int64     `json:"faults"`
 }
 
 // Save encodes the state for Resume, bound to the log it is of. It must be kept
 // where the log's operator cannot write.
 func (s *VerifyState) Save(origin string) ([]byte, error) {
-	out := savedState{Form: formState, Origin: origin, Size: s.Size - s.Size%tileWidth, Faults: s.Faults, Edge: make([][][]byte, len(s.Edge))}
+	out := savedState{Form: formState, Origin: origin, Size: s.Size - s.Size%tileWidth, Faults: s.Faults, Edge: make([][]Bytes, len(s.Edge))}
 	for i, tile := range s.Edge {
-		out.Edge[i] = [][]byte{}
+		out.Edge[i] = []Bytes{}
 		for _, h := range tile {
 			out.Edge[i] = append(out.Edge[i], slices.Clone(h[:]))
 		}

@@ -69,7 +69,7 @@ type Receipt struct {
 	At           time.Time           `json:"at"`
 	Expires      time.Time           `json:"expires,omitzero"`
 	Key          string              `json:"key"`
-	Signature    []byte              `json:"signature,omitempty"` // base64 of 64 bytes
+	Signature    Bytes               `json:"signature,omitempty"` // base64 of 64 bytes
 }
 
 // Certificate states that a person was erased and what outlives the erasure.
@@ -85,7 +85,7 @@ type Certificate struct {
 	Policy     string                 `json:"policy"`
 	LogEntry   uint64                 `json:"log_entry,omitempty"`
 	Key        string                 `json:"key"`
-	Signature  []byte                 `json:"signature,omitempty"`
+	Signature  Bytes                  `json:"signature,omitempty"`
 }
 
 // Survivor is what an erasure leaves, why, and until when.

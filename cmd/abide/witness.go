@@ -105,7 +105,7 @@ func readCosigner(data string, now func() time.Time) (*audit.Cosigner, error) {
 	damaged := &abide.Error{Code: abide.CodeInvalid, Detail: "witness_key", Message: "the key of the witness is damaged", Hint: "bring witness.key back from where you keep it"}
 	rest, ok := strings.CutPrefix(strings.TrimSpace(string(raw)), witnessKeyHead)
 	name, text, two := strings.Cut(rest, "+")
-	seed, err := base64.StdEncoding.DecodeString(text)
+	seed, err := base64.StdEncoding.Strict().DecodeString(text)
 	if !ok || !two || err != nil {
 		return nil, damaged
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func TestWitnessThatWasAway(t *testing.T) {
 			t.Helper()
 			w.ok(s.Step(w.ctx))
 			r := httptest.NewRecorder()
-			h.ServeHTTP(r, httptest.NewRequest("GET", "/witnesses", nil))
+			h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, "/witnesses", nil))
 			var got log.Witnessed
 			w.ok(json.Unmarshal(r.Body.Bytes(), &got))
 			for i, want := range []int64{want1, want2} {

@@ -44,7 +44,7 @@ func parseRequest(raw []byte) (old int64, proof []audit.Hash, checkpoint []byte,
 	}
 	for _, l := range lines[1:] {
 		b, err := base64.StdEncoding.Strict().DecodeString(l)
-		if err != nil || len(b) != len(audit.Hash{}) {
+		if err != nil || len(b) != len(audit.Hash{}) || len(l) != base64.StdEncoding.EncodedLen(len(b)) {
 			return 0, nil, nil, errRequest
 		}
 		proof = append(proof, audit.Hash(b))
