@@ -41,7 +41,11 @@ type manifest struct {
 	Policy   string                     `json:"policy,omitempty"`
 	Ledger   map[string]json.RawMessage `json:"restore_ledger"` // how far it knows the restore ledger
 	Files    []backupFile               `json:"files"`
-	Lacks    []string                   `json:"not_included"`
+	// Uploads tells whether files were copied or, in a bucket, listed; empty in
+	// backups from before they were either.
+	Uploads     string   `json:"uploads,omitempty"`
+	UploadCount int64    `json:"upload_count,omitempty"`
+	Lacks       []string `json:"not_included"`
 }
 
 type backupFile struct {
@@ -51,15 +55,18 @@ type backupFile struct {
 }
 
 func (m *Main) backupCommand() *cobra.Command {
-	var data string
+	var store storeFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "backup DEST",
 		GroupID: "admin",
 		Short:   "Copy a store to a new folder, while the server runs",
 		Long: `Writes a consistent copy of an embedded store: first the data, then the wrapped
-keys, then a manifest with digests; and opens the copy to see that it is whole.
-A server may go on running.
+keys, then the files that people handed in, then a manifest with digests; and
+opens the copy to see that it is whole. A server may go on running.
+
+Files that lie in a bucket are not copied but listed: give the bucket versions
+or a replica of its own. A restore says which of them are not there.
 
 The keyring is not in it (keys/keyring.json in the data directory): whoever
 holds both can read everything. Keep it apart. The restore ledger is not in it
@@ -71,13 +78,13 @@ says how.`,
 		Example: "  abide backup /backup/2026-11-25 --data /var/lib/abide\n  abide backup verify /backup/2026-11-25",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if data == "" {
-				data = m.Env("ABIDE_DATA")
+			if store.data == "" {
+				store.data = m.Env("ABIDE_DATA")
 			}
-			if data == "" {
+			if store.data == "" {
 				return usage("no data directory; use --data DIR")
 			}
-			made, err := m.backup(cmd.Context(), data, args[0])
+			made, err := m.backup(cmd.Context(), store, args[0])
 			if err != nil {
 				return err
 			}
@@ -85,12 +92,13 @@ says how.`,
 		},
 	}
 	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print the manifest as JSON")
-	cmd.Flags().StringVar(&data, "data", "", "data directory (ABIDE_DATA)")
+	cmd.Flags().StringVar(&store.data, "data", "", "data directory (ABIDE_DATA)")
+	uploadsFlag(cmd.Flags(), &store)
 	cmd.AddCommand(&cobra.Command{
 		Use: "verify SRC", Short: "Check that a backup is whole; exit code 1 if it is not", Args: cobra.ExactArgs(1),
 		Example: "  abide backup verify /backup/2026-11-25",
-		RunE: func(_ *cobra.Command, args []string) error {
-			made, err := verifyBackup(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			made, err := verifyBackup(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -104,7 +112,7 @@ func (m *Main) showManifest(made *manifest, dir string, asJSON bool) error {
 	if asJSON {
 		return printJSON(m.Stdout, made)
 	}
-	fmt.Fprintf(m.Stdout, "%s: %d people, %d keys, policy %s, made %s; whole\n", dir, made.Subjects, made.Keys, short(made.Policy), made.Created.Format(time.RFC3339))
+	fmt.Fprintf(m.Stdout, "%s: %d people, %d keys, %d uploads%s, policy %s, made %s; whole\n", dir, made.Subjects, made.Keys, made.UploadCount, map[bool]string{true: " listed"}[made.Uploads == uploadsListed], short(made.Policy), made.Created.Format(time.RFC3339))
 	for _, l := range made.Lacks {
 		fmt.Fprintf(m.Stdout, "not included: %s\n", l)
 	}
@@ -112,11 +120,14 @@ func (m *Main) showManifest(made *manifest, dir string, asJSON bool) error {
 }
 
 // backup makes a backup in a new folder, or none at all.
-func (m *Main) backup(ctx context.Context, data, dest string) (made *manifest, err error) {
-	store := storeFlags{data: data}
+func (m *Main) backup(ctx context.Context, store storeFlags, dest string) (made *manifest, err error) {
 	if !store.exists() {
 		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_store", Message: "there is no embedded store in this data directory",
 			Hint: "name another with --data; a store on PostgreSQL is backed up with PostgreSQL's own means"}
+	}
+	uploads, err := m.openUploads(ctx, store)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.Mkdir(dest, 0o700); err != nil {
 		return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "backup_destination", Message: "the folder of the backup cannot be made: " + err.Error(),
@@ -134,9 +145,10 @@ func (m *Main) backup(ctx context.Context, data, dest string) (made *manifest, e
 	if err := sqlite.Backup(ctx, store.database(), filepath.Join(dest, backupData)); err != nil {
 		return nil, backupFailed(err)
 	}
+	copied := m.Now()
 	// After the data: a key that is missing was destroyed meanwhile.
 	say("copying wrapped keys")
-	err = sqlite.BackupKeys(ctx, filepath.Join(data, "keys", "keys.db"), filepath.Join(dest, backupKeys), func(n int) {
+	err = sqlite.BackupKeys(ctx, filepath.Join(store.data, "keys", "keys.db"), filepath.Join(dest, backupKeys), func(n int) {
 		if n%300000 == 0 {
 			say("%d keys", n)
 		}
@@ -144,14 +156,20 @@ func (m *Main) backup(ctx context.Context, data, dest string) (made *manifest, e
 	if err != nil {
 		return nil, backupFailed(err)
 	}
+	say("copying uploads")
+	how, n, err := m.backupUploads(ctx, uploads, dest, say)
+	if err != nil {
+		return nil, backupFailed(err)
+	}
 	say("checking the copy")
-	if made, err = describeBackup(dest, m.Now()); err != nil {
+	if made, err = describeBackup(dest, copied, how); err != nil {
 		return nil, err
 	}
+	made.UploadCount = n
 	if err := writeManifest(dest, made); err != nil {
 		return nil, backupFailed(err)
 	}
-	return verifyBackup(dest)
+	return verifyBackup(ctx, dest)
 }
 
 func backupFailed(err error) error {
@@ -160,7 +178,7 @@ func backupFailed(err error) error {
 }
 
 // describeBackup opens both files and says what they hold.
-func describeBackup(dir string, now time.Time) (*manifest, error) {
+func describeBackup(dir string, now time.Time, uploads string) (*manifest, error) {
 	data, err := sqlite.Inspect(filepath.Join(dir, backupData), false)
 	if err != nil {
 		return nil, damagedBackup(err.Error())
@@ -180,7 +198,15 @@ func describeBackup(dir string, now time.Time) (*manifest, error) {
 	for name, mark := range data.Marks {
 		made.Ledger[name] = mark
 	}
-	for _, name := range []string{backupData, backupKeys} {
+	made.Uploads = uploads
+	names := []string{backupData, backupKeys}
+	if uploads != "" {
+		names = append(names, backupUploads)
+	}
+	if uploads == uploadsListed {
+		made.Lacks = append(made.Lacks, "uploads: they lie in a bucket; keep its versions or a replica")
+	}
+	for _, name := range names {
 		f, err := digestFile(dir, name)
 		if err != nil {
 			return nil, damagedBackup(err.Error())
@@ -237,8 +263,8 @@ func placeFile(path string, write func(io.Writer) error) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// verifyBackup compares every file with the manifest and opens both.
-func verifyBackup(dir string) (*manifest, error) {
+// verifyBackup compares every file with the manifest and opens both databases.
+func verifyBackup(ctx context.Context, dir string) (*manifest, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, backupManifest))
 	if err != nil {
 		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_backup", Message: "there is no backup in this folder, or it was not finished",
@@ -248,7 +274,7 @@ func verifyBackup(dir string) (*manifest, error) {
 	if err := json.Unmarshal(raw, &said); err != nil || said.Form != backupForm {
 		return nil, damagedBackup("its manifest is of no form that this program knows")
 	}
-	is, err := describeBackup(dir, said.Created)
+	is, err := describeBackup(dir, said.Created, said.Uploads)
 	if err != nil {
 		return nil, err
 	}
@@ -263,5 +289,5 @@ func verifyBackup(dir string) (*manifest, error) {
 	if said.KeyCheck != is.KeyCheck || said.Subjects != is.Subjects || said.Epoch != is.Epoch {
 		return nil, damagedBackup("the manifest says something else than the files")
 	}
-	return &said, nil
+	return &said, verifyUploads(ctx, dir, &said)
 }

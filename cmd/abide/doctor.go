@@ -22,8 +22,10 @@ func (m *Main) doctorCommand() *cobra.Command {
 		Long: `Checks that every key, value, event and log entry opens where it stands; that
 values and states are the last ones that the log names, so that an old row put
 back is found; that look-ups and indexes say what they were made from; that
-nothing of the erased is left; that policies are the ones that were published;
-and that the restore ledger is all there.
+nothing of the erased is left; that policies, registers and tokens are the ones
+that were published and entered; that every file is there and unchanged, and
+none is nobody's; and that the restore ledger is all there. What is marked as
+info needs nobody.
 
 A server may go on running. What is found is printed with its code
 (docs/operations.md explains them), the person's id and the row, never a value;
@@ -49,6 +51,7 @@ with --json one object a line, the summary last. An interrupted check goes on wi
 	fl.StringVar(&store.postgres, "postgres", "", "URL of the PostgreSQL database")
 	fl.StringVar(&store.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys")
 	ledgerFlag(fl, &store)
+	uploadsFlag(fl, &store)
 	fl.StringVar(&after, "after", "", "go on after this data subject")
 	fl.BoolVar(&asJSON, "json", false, "print JSON, one object a line")
 	return cmd
@@ -76,7 +79,11 @@ func (m *Main) doctor(ctx context.Context, store storeFlags, up engine.Checkup, 
 		if !a.Subject.IsZero() {
 			who = " " + a.Subject.String()
 		}
-		fmt.Fprintf(m.Stdout, "%s%s: %s\n", a.Code, who, a.What)
+		kind := ""
+		if a.Info {
+			kind = "info: "
+		}
+		fmt.Fprintf(m.Stdout, "%s%s%s: %s\n", kind, a.Code, who, a.What)
 	}
 	width, tty := terminal(m.Stderr)
 	up.Passed = func(d engine.Doctored) {

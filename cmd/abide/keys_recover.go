@@ -264,14 +264,11 @@ func (m *Main) rehearse(ctx context.Context, e *engine.Engine, d *drillFlags, co
 	}
 	defer func() { _ = os.RemoveAll(f.data) }()
 	if len(args) == 1 {
-		made, err := verifyBackup(args[0])
+		made, _, err := m.placeBackup(ctx, args[0], f)
 		if err != nil {
 			return err
 		}
 		out.Backup = made.Created
-		if _, err := m.placeBackup(args[0], f); err != nil {
-			return err
-		}
 	}
 	st := &opened{}
 	defer func() { st.close(context.WithoutCancel(ctx)) }()

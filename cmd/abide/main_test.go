@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"exitcode": cmdExitCode,
 			"testlog":  cmdTestLog,
 			"flipbyte": cmdFlipByte,
+			"spoil":    cmdSpoil,
 		},
 	})
 }
@@ -125,4 +126,22 @@ func cmdFlipByte(ts *testscript.TestScript, neg bool, args []string) {
 	raw := []byte(ts.ReadFile(args[0]))
 	raw[at] ^= 1
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), raw, 0o600))
+}
+
+// cmdSpoil changes the first byte of each file under a directory: spoil DIR
+func cmdSpoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: spoil DIR")
+	}
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		raw[0] ^= 1
+		return os.WriteFile(path, raw, 0o600)
+	}))
 }

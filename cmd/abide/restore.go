@@ -34,6 +34,9 @@ restore ledger: who was erased since the backup is erased again, who withdrew or
 objected is not asked for more, corrections and restrictions are there. Then the
 store is ready to serve. Nothing is overwritten.
 
+Files that people handed in are put back where uploads are kept; of those that
+lie in a bucket it says which are missing.
+
 The keyring is not in a backup: it lies in the data directory already, or is
 named with --keyring. The restore ledger is named with --restore-ledger, unless
 it lies in the data directory. If it is lost, --ledger-lost restores without it:
@@ -60,6 +63,7 @@ every start of a server.`,
 	fl.StringVar(&f.store.postgres, "postgres", "", "URL of a database that was restored already")
 	fl.StringVar(&f.store.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys")
 	ledgerFlag(fl, &f.store)
+	uploadsFlag(fl, &f.store)
 	fl.StringVar(&f.keyring, "keyring", "", "keyring of the store, to be copied into the data directory")
 	fl.BoolVar(&f.lost, "ledger-lost", false, "restore without the restore ledger; what people decided since is not known then")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
@@ -120,9 +124,15 @@ func (m *Main) restore(ctx context.Context, f restoreFlags, args []string) error
 		}
 	}
 	placed := func() {}
+	var uploads restoredUploads
 	if len(args) == 1 {
-		var err error
-		if placed, err = m.placeBackup(args[0], f.store); err != nil {
+		made, undo, err := m.placeBackup(ctx, args[0], f.store)
+		if err != nil {
+			return err
+		}
+		placed = undo
+		if uploads, err = m.placeUploads(ctx, args[0], made, f.store); err != nil {
+			placed()
 			return err
 		}
 	}
@@ -140,7 +150,7 @@ func (m *Main) restore(ctx context.Context, f restoreFlags, args []string) error
 	if err != nil {
 		return err
 	}
-	return m.showRestored(state, f.json)
+	return m.showRestored(state, uploads, f.json)
 }
 
 // findLedger refuses to restore beside the ledger by mistake: an empty one would
@@ -195,19 +205,19 @@ func inTheWay(path string) error {
 
 // placeBackup checks a backup and copies it into the data directory. The
 // function it returns takes the copies away again.
-func (m *Main) placeBackup(src string, store storeFlags) (undo func(), err error) {
+func (m *Main) placeBackup(ctx context.Context, src string, store storeFlags) (made *manifest, undo func(), err error) {
 	fmt.Fprintln(m.Stderr, "abide: checking the backup")
-	if _, err := verifyBackup(src); err != nil {
-		return nil, err
+	if made, err = verifyBackup(ctx, src); err != nil {
+		return nil, nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(store.data, "keys"), 0o700); err != nil {
-		return nil, dataDirectory(err)
+		return nil, nil, dataDirectory(err)
 	}
 	targets := []string{filepath.Join(store.data, "keys", backupKeys), store.database()}
 	for _, t := range targets {
 		for _, name := range []string{t, t + "-wal", t + "-shm"} {
 			if _, err := os.Lstat(name); err == nil {
-				return nil, inTheWay(name)
+				return nil, nil, inTheWay(name)
 			}
 		}
 	}
@@ -223,20 +233,36 @@ func (m *Main) placeBackup(src string, store storeFlags) (undo func(), err error
 		fmt.Fprintln(m.Stderr, "abide: copying", name)
 		if err := copyFile(filepath.Join(src, name), targets[i]); err != nil {
 			undo()
-			return nil, err
+			return nil, nil, err
 		}
 		placed = append(placed, targets[i])
 	}
-	return undo, nil
+	return made, undo, nil
 }
 
-func (m *Main) showRestored(s engine.RestoreState, asJSON bool) error {
+func (m *Main) placeUploads(ctx context.Context, src string, made *manifest, store storeFlags) (restoredUploads, error) {
+	to, err := m.openUploads(ctx, store)
+	if err != nil {
+		return restoredUploads{}, err
+	}
+	fmt.Fprintln(m.Stderr, "abide: putting back uploads")
+	return m.restoreUploads(ctx, src, made, to)
+}
+
+func (m *Main) showRestored(s engine.RestoreState, u restoredUploads, asJSON bool) error {
 	if asJSON {
-		return printJSON(m.Stdout, s)
+		return printJSON(m.Stdout, struct {
+			engine.RestoreState
+			Uploads restoredUploads `json:"uploads"`
+		}{s, u})
 	}
 	r := s.Replayed
 	fmt.Fprintf(m.Stdout, "%d records beyond the backup, %d of them held already\n", r.Records, r.Held)
 	fmt.Fprintf(m.Stdout, "%d people erased again, %d erased whom the backup does not know, %d brought up to date\n", r.Erased, r.Tombstones, r.Changed)
+	fmt.Fprintf(m.Stdout, "%d uploads put back, %d were there\n", u.Restored, u.Kept)
+	if u.Missing > 0 {
+		fmt.Fprintf(m.Stdout, "%d uploads of the backup are not in the bucket: put back their versions, or its replica; abide doctor names them\n", u.Missing)
+	}
 	for _, n := range []struct {
 		n    int
 		what string

@@ -60,7 +60,7 @@ people and tokens to try things with, and serves a guided start page at /.`,
 	fl.StringVar(&f.store.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys (ABIDE_KEYS_POSTGRES)")
 	ledgerFlag(fl, &f.store)
 	keyringFlags(fl, &f.store)
-	fl.StringVar(&f.store.uploads, "uploads", "", "where uploads are kept: a directory, or s3://bucket/prefix?endpoint=https://host (ABIDE_UPLOADS); uploads in the data directory unless said otherwise")
+	uploadsFlag(fl, &f.store)
 	f.log.flags(fl)
 	fl.StringVar(&f.policy, "policy", "", "policy folder to publish at start")
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")

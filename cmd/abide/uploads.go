@@ -13,11 +13,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/client"
 	"github.com/abide-privacy/abide/internal/blob"
 )
+
+func uploadsFlag(fl *pflag.FlagSet, f *storeFlags) {
+	fl.StringVar(&f.uploads, "uploads", "", "where uploads are kept: a directory, or s3://bucket/prefix?endpoint=https://host (ABIDE_UPLOADS); uploads in the data directory unless said otherwise")
+}
 
 // openUploads opens where uploads are kept, and makes sure that it can be
 // written to, so that a mistake is found at the start and not by a person.

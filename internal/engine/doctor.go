@@ -17,6 +17,7 @@ type Ailment struct {
 	Code    string          `json:"code"`
 	Subject abide.SubjectID `json:"subject,omitzero"`
 	What    string          `json:"what,omitempty"`
+	Info    bool            `json:"info,omitempty"` // it needs nobody: housekeeping sees to it
 }
 
 // The codes of ailments.
@@ -49,6 +50,14 @@ const (
 	AilLedger          = "ledger_damaged"     // the restore ledger was changed, or is not all there
 	AilLogTree         = "log_damaged"        // a tile, a bundle or an entry of the log was changed
 	AilCheckpoint      = "checkpoint_damaged" // a checkpoint was changed, or the log does not continue it
+	AilLookupDangling  = "lookup_dangling"    // a look-up leads to somebody who does not bear the value
+	AilKeyOrphan       = "key_orphan"         // keys of nobody
+	AilSpoolGap        = "spool_gap"          // a batch of looks is missing
+	AilToken           = "token_damaged"
+	AilRegister        = "register_damaged"
+	AilUploadMissing   = "upload_missing" // a file that an item holds is gone
+	AilUploadDamaged   = "upload_damaged" // its bytes are not those that were taken in
+	AilUploadNobodys   = "upload_nobodys" // a blob that no item holds
 	AilGap             = FindingRestoredGap
 )
 
@@ -58,6 +67,7 @@ type Doctored struct {
 	Items    int             `json:"items"`
 	Entries  int             `json:"entries"`
 	Ailments int             `json:"findings"`
+	Infos    int             `json:"infos,omitempty"`
 	Lost     int             `json:"payload_lost,omitempty"` // in the log, and lost with a restore
 	Last     abide.SubjectID `json:"last,omitzero"`          // the last subject that was looked at
 }
@@ -74,8 +84,8 @@ const doctorPage = 200
 
 // Doctor checks the store from end to end: that every key, value, event and
 // entry opens where it stands, that values and states are the last ones the log
-// names, that indexes say what they were made from, and that the restore ledger
-// is all there. It may run beside a server: whoever changes while being looked
+// names, that indexes say what they were made from, that files are there and
+// unchanged, and that the restore ledger is all there. It may run beside a server: whoever changes while being looked
 // at is looked at again. Memory does not grow with the number of people.
 func (e *Engine) Doctor(ctx context.Context, c Call, up Checkup) (Doctored, error) {
 	if err := authorise(c, opDoctor, abide.SubjectID{}); err != nil {
@@ -89,7 +99,8 @@ func (e *Engine) Doctor(ctx context.Context, c Call, up Checkup) (Doctored, erro
 	if f, err := e.refresh(ctx); err == nil && f != nil {
 		d.policy = f.policy
 	}
-	for _, step := range []func(context.Context) error{d.policies, d.ledger, d.ownEntries, d.spool, d.logs, d.strays, d.subjects, d.allWait} {
+	for _, step := range []func(context.Context) error{d.policies, d.own, d.ledger, d.ownEntries, d.spool, d.spoolGaps, d.logs, d.strays,
+		d.orphans, d.subjects, d.lookups, d.uploads, d.allWait} {
 		if err := step(ctx); err != nil {
 			return d.did, err
 		}
@@ -107,7 +118,7 @@ type doctor struct {
 
 func (d *doctor) found(code string, id abide.SubjectID, what string) {
 	d.did.Ailments++
-	d.up.Found(Ailment{code, id, what})
+	d.up.Found(Ailment{Code: code, Subject: id, What: what})
 }
 
 func (d *doctor) policies(ctx context.Context) error {

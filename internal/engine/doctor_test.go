@@ -76,14 +76,21 @@ func postgresEditor(data, keys string) editor {
 // and returns what it found.
 func (w *world) checkup() []string {
 	w.t.Helper()
-	e, err := engine.Open(w.t.Context(), engine.Options{Store: w.store, Keys: w.keys, Keyring: w.ring, Clock: w.clock.now, Ledger: w.ledger})
+	e, err := engine.Open(w.t.Context(), engine.Options{Store: w.store, Keys: w.keys, Keyring: w.ring, Clock: w.clock.now, Ledger: w.ledger, Blobs: w.blobs})
 	must(w.t, err)
 	defer e.Close(context.WithoutCancel(w.t.Context()))
-	out := []string{}
+	out, infos := []string{}, []string{}
 	did, err := e.Doctor(w.t.Context(), admin, engine.Checkup{Found: func(a engine.Ailment) {
+		if a.Info {
+			infos = append(infos, a.Code)
+			return
+		}
 		out = append(out, a.Code)
 	}})
 	must(w.t, err)
+	if did.Infos != len(infos) {
+		w.t.Fatalf("%d infos counted, %d told", did.Infos, len(infos))
+	}
 	if did.Ailments != len(out) {
 		w.t.Fatalf("%d ailments counted, %d told", did.Ailments, len(out))
 	}

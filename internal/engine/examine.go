@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -65,7 +66,7 @@ func (d *doctor) examine(ctx context.Context, id abide.SubjectID) (*examination,
 	case abide.StatusActive:
 		steps = append(steps, x.values, x.consents, x.rest)
 	case abide.StatusErased:
-		x.erased(loaded.Erasure)
+		steps = append(steps, func() error { return x.erased(loaded.Erasure) })
 	case abide.StatusErasing:
 	default:
 		x.note(AilSubjectRow, "status")
@@ -250,7 +251,7 @@ func (x *examination) values() error {
 		case said.Version != it.Version || said.Digest != vault.Digest(it.Sealed):
 			x.note(AilItemRolledBack, fmt.Sprintf("%s: version %d, the log knows version %d", name, it.Version, said.Version))
 		}
-		if err := x.index(it, r, name); err != nil {
+		if err := errors.Join(x.index(it, r, name), x.upload(it, r, name)); err != nil {
 			return err
 		}
 	}
@@ -413,7 +414,7 @@ func (x *examination) signed(certificate []byte) bool {
 
 // erased checks what may be left of an erased person: the certificate, and
 // what law retains.
-func (x *examination) erased(job *storage.ErasureJob) {
+func (x *examination) erased(job *storage.ErasureJob) error {
 	s := &subject{id: x.row.ID, erasure: job}
 	cert, err := x.e.openCertificate(s)
 	good := err == nil && cert.Subject == x.row.ID
@@ -433,11 +434,15 @@ func (x *examination) erased(job *storage.ErasureJob) {
 		name := itemName(it.Category, it.ID)
 		switch {
 		case it.Compartment == storage.Law && x.row.Law != nil:
-			if _, err := x.e.vault.OpenItem(x.keys, it); err != nil {
+			r, err := x.e.vault.OpenItem(x.keys, it)
+			if err != nil {
 				x.note(AilItem, name)
+			} else if err := x.upload(it, r, name); err != nil {
+				return err
 			}
 		case done:
 			x.note(AilItemOfErased, name)
 		}
 	}
+	return nil
 }

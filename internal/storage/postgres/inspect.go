@@ -54,3 +54,14 @@ func (s *Store) Strays(ctx context.Context, limit int) ([]storage.Stray, error) 
 	}
 	return out, nil
 }
+
+// SpoolGaps finds nodes whose batches are not contiguous from 1. A node's lie on
+// one shard.
+func (s *Store) SpoolGaps(ctx context.Context, limit int) ([]storage.SpoolGap, error) {
+	return list(ctx, s.d, func(s *scanner, g *storage.SpoolGap) {
+		text(s, &g.Node)
+		num(s, &g.Last)
+		num(s, &g.Missing)
+	}, `SELECT node, max(batch), max(batch) - count(*) FROM spool
+		GROUP BY node HAVING max(batch) <> count(*) ORDER BY node LIMIT $1`, limit)
+}

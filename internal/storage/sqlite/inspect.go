@@ -55,3 +55,11 @@ func (s *Store) Strays(ctx context.Context, limit int) ([]storage.Stray, error) 
 	})
 	return out, err
 }
+
+// SpoolGaps finds nodes whose batches are not contiguous from 1.
+func (s *Store) SpoolGaps(ctx context.Context, limit int) ([]storage.SpoolGap, error) {
+	return list(ctx, s, `SELECT node, max(batch), max(batch) - count(*) FROM spool
+		GROUP BY node HAVING max(batch) <> count(*) ORDER BY node LIMIT ?`, func(r *row) storage.SpoolGap {
+		return storage.SpoolGap{Node: r.text(), Last: r.int(), Missing: r.int()}
+	}, limit)
+}
