@@ -3,12 +3,14 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/blob"
 	"github.com/abide-privacy/abide/internal/keys"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/vault"
@@ -268,8 +270,8 @@ func (d *doctor) uploads(ctx context.Context) error {
 			return nil
 		}
 		// The marker first: it goes after the item that holds the blob is there.
-		if _, err := d.e.blobs.Size(ctx, markerOf(name)); err == nil {
-			return nil
+		if marked, err := d.there(ctx, markerOf(name)); err != nil || marked {
+			return err
 		}
 		busy, err := d.erasing(ctx, id)
 		if err != nil || busy {
@@ -286,11 +288,21 @@ func (d *doctor) uploads(ctx context.Context) error {
 		if held[name] {
 			return nil
 		}
-		if _, err := d.e.blobs.Size(ctx, name); err == nil { // not deleted meanwhile
+		there, err := d.there(ctx, name)
+		if there { // not deleted meanwhile
 			d.found(AilUploadNobodys, id, "blob "+parts[3])
 		}
-		return nil
+		return err
 	}))
+}
+
+// there reports whether the bucket has an object.
+func (d *doctor) there(ctx context.Context, name string) (bool, error) {
+	_, err := d.e.blobs.Size(ctx, name)
+	if errors.Is(err, blob.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // erasing reports whether an erasure is still at what is left of a person.

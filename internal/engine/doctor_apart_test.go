@@ -61,6 +61,7 @@ func TestDoctorNamesWhatLiesApart(t *testing.T) {
 // for a while.
 func TestDoctorWaitsForHousekeeping(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
+		w.faults.distributed = true // elsewhere look-ups commit with their change
 		id := w.person(engine.NewSubject{})
 		w.cutOff("commit", func() error {
 			_, err := w.e.Collect(t.Context(), app, put(id, "shop", items{"person.email": "never@example.test"}))

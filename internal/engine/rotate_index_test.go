@@ -177,6 +177,11 @@ func TestIndexRotationKilledAtEveryStep(t *testing.T) {
 				}
 				_, err = w.e.Collect(ctx, app, put(ids[1], "chat", items{"person.account": "a-0"}))
 				wantError(t, err, abide.CodeConflict, "value_taken")
+				w.collect(ids[1], "shop", items{"person.email": "moved@example.test"})
+				if ills := w.checkup(); len(ills) != 0 {
+					t.Errorf("write %d, %v: the doctor says %v", n, when, ills)
+				}
+				w.collect(ids[1], "shop", items{"person.email": "p1@example.test"})
 				w.clock.add(2 * time.Minute) // what the killed one claimed has expired
 				w.rotateIndex(w.e)
 				w.oneIndexKey(w.ring)
@@ -326,6 +331,9 @@ func TestChangesUnderTwoIndexKeys(t *testing.T) {
 		w.collect(ids[3], "chat", items{"person.account": "a-3"})
 		if n := w.lookupsOf(ids[2]); n != 1+1+2 { // the reference, as the killed sweep claimed it too; the new address under both
 			t.Errorf("%d look-ups after an address was replaced", n)
+		}
+		if ills := w.checkup(); len(ills) != 0 {
+			t.Errorf("amid a rotation the doctor says %v", ills)
 		}
 		second := w.second(path, nil)
 		for range 2 {
