@@ -138,8 +138,8 @@ func TestDoctorNamesUploads(t *testing.T) {
 		stray := fmt.Sprintf("b/%02x/%s/00112233445566778899aabbccddeeff", id[15], id)
 		must(t, w.blobs.Put(ctx, stray, strings.NewReader("x")))
 		check("upload_nobodys")
-		// Marked, it is the collector's.
-		must(t, w.blobs.Put(ctx, "p/"+strings.TrimPrefix(stray, "b/"), strings.NewReader("0")))
+		// Marked, it is the collector's, who leaves it for a day.
+		must(t, w.blobs.Put(ctx, "p/"+strings.TrimPrefix(stray, "b/"), strings.NewReader(fmt.Sprint(w.clock.now().UnixMicro()))))
 		check([]string{}...)
 		must(t, w.blobs.Put(ctx, "b/foreign", strings.NewReader("x")))
 		check("upload_nobodys")

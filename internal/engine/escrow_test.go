@@ -44,6 +44,9 @@ func TestCanaryIsKept(t *testing.T) {
 			w.clock.add(day + 1)
 			w.keep(engine.Tidied{})
 		}
+		if ills := w.checkup(); len(ills) != 0 { // by now it would be a finding
+			t.Errorf("the doctor says %v", ills)
+		}
 		w.clock.add(31 * day)
 		if gone := must1(w.e.DestroyEpochs(t.Context(), admin, engine.DestroyEpochs{}))(t); len(gone) != 1 {
 			t.Fatalf("destroyed %v", gone)
