@@ -256,13 +256,8 @@ func (d *doctor) uploads(ctx context.Context) error {
 	var of abide.SubjectID
 	var held map[string]bool
 	return storageError(d.e.blobs.List(ctx, blobsOf, func(name string, _ time.Time) error {
-		parts := strings.Split(name, "/")
-		if len(parts) != 4 {
-			d.found(AilUploadNobodys, abide.SubjectID{}, "a blob that is none of Abide's")
-			return nil
-		}
-		id, err := abide.ParseSubjectID(parts[2])
-		if err != nil {
+		id, blobID, ours := blobNamed(name)
+		if !ours {
 			d.found(AilUploadNobodys, abide.SubjectID{}, "a blob that is none of Abide's")
 			return nil
 		}
@@ -290,10 +285,20 @@ func (d *doctor) uploads(ctx context.Context) error {
 		}
 		there, err := d.there(ctx, name)
 		if there { // not deleted meanwhile
-			d.found(AilUploadNobodys, id, "blob "+parts[3])
+			d.found(AilUploadNobodys, id, "blob "+blobID)
 		}
 		return err
 	}))
+}
+
+// blobNamed takes the name of a blob apart.
+func blobNamed(name string) (id abide.SubjectID, blobID string, ours bool) {
+	parts := strings.Split(name, "/")
+	if len(parts) != 4 {
+		return id, "", false
+	}
+	id, err := abide.ParseSubjectID(parts[2])
+	return id, parts[3], err == nil
 }
 
 // there reports whether the bucket has an object.
