@@ -34,7 +34,7 @@ var importRules = []struct {
 		"an adapter stores rows: it knows neither the other adapter nor what the bytes mean"},
 	{"internal/storage/postgres", []string{"", "internal/storage"}, []string{"internal/storage/sqlite", "internal/vault", "internal/engine"},
 		"an adapter stores rows: it knows neither the other adapter nor what the bytes mean"},
-	{"internal/restore", []string{"", "internal/restore", "internal/wire"}, nil,
+	{"internal/restore", []string{"", "internal/flock", "internal/restore", "internal/wire"}, nil,
 		"the restore ledger outlives database and backup: it keeps sealed records and knows neither"},
 	{"internal/blob", []string{"internal/blob"}, nil,
 		"the blob store keeps ciphertext: it knows no key, no item and no person"},

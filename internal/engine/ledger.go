@@ -24,6 +24,9 @@ type RestoreLedger interface {
 	Settle(t restore.Ticket)
 	Settled() (segment string, m restore.Mark)
 	ID() string
+	// Start waits for this process's turn to replay, and returns what ends it.
+	Start(ctx context.Context) (started func() error, err error)
+	// Alone reports whether no other process that has started uses the ledger.
 	Alone() bool
 	Tail(marks map[string]restore.Mark) (*restore.Tail, error)
 	Verify(marks map[string]restore.Mark) (records int, wrong []error, err error)
@@ -49,6 +52,10 @@ type (
 		Restricted    bool            `json:"restricted,omitempty"`
 		Guardian      policy.Guardian `json:"guardian,omitzero"`
 	}
+	ledgerRemoved struct {
+		storage.ItemKey
+		Version uint32 // that was taken out; a later one is another change's
+	}
 	ledgerErasure struct {
 		Kind        abide.SubjectKind `json:"kind"`
 		Certificate *Certificate      `json:"certificate"`
@@ -61,12 +68,54 @@ func ledgerFactsOf(f *policy.Facts) ledgerFacts {
 	return ledgerFacts{f.Residence, f.Whereabouts, f.BirthDate, f.DeclaredMinor, f.Restricted, f.Guardian}
 }
 
-// put writes the facts back, and reports whether any changed.
-func (l *ledgerFacts) put(f *policy.Facts) bool {
-	was := ledgerFactsOf(f)
-	f.Residence, f.Whereabouts, f.BirthDate = l.Residence, l.Whereabouts, l.BirthDate
-	f.DeclaredMinor, f.Restricted, f.Guardian = l.DeclaredMinor, l.Restricted, l.Guardian
-	return !sameJSON(was, *l)
+// moved is what a change did to something of a person. A replay does the same
+// again and leaves alone what the change did not touch: the record of a no whose
+// commit failed must not undo what another change, acknowledged, did meanwhile.
+type moved[T any] struct {
+	Was T `json:"was"`
+	Now T `json:"now"`
+}
+
+// carry does to the facts what the change did to them, and reports whether any
+// are different now.
+func carry(m *moved[ledgerFacts], f *policy.Facts) bool {
+	had := ledgerFactsOf(f)
+	was, now := &m.Was, &m.Now
+	carryOne(&f.Residence, was.Residence, now.Residence)
+	carryOne(&f.Whereabouts, was.Whereabouts, now.Whereabouts)
+	carryOne(&f.BirthDate, was.BirthDate, now.BirthDate)
+	carryOne(&f.DeclaredMinor, was.DeclaredMinor, now.DeclaredMinor)
+	carryOne(&f.Restricted, was.Restricted, now.Restricted)
+	carryOne(&f.Guardian.Verified, was.Guardian.Verified, now.Guardian.Verified)
+	f.Guardian.Consents = carryList(f.Guardian.Consents, was.Guardian.Consents, now.Guardian.Consents, func(p abide.Purpose) abide.Purpose { return p })
+	return !sameJSON(had, ledgerFactsOf(f))
+}
+
+func carryOne[T comparable](to *T, was, now T) {
+	if was != now {
+		*to = now
+	}
+}
+
+// carryList takes out of a list what the change took out, and puts in what it
+// put in or altered.
+func carryList[T any, K comparable](list, was, now []T, key func(T) K) []T {
+	if sameJSON(list, was) {
+		return now
+	}
+	at := func(in []T, k K) int { return slices.IndexFunc(in, func(t T) bool { return key(t) == k }) }
+	out := slices.DeleteFunc(slices.Clone(list), func(t T) bool { return at(was, key(t)) >= 0 && at(now, key(t)) < 0 })
+	for _, t := range now {
+		if i := at(was, key(t)); i >= 0 && sameJSON(was[i], t) {
+			continue
+		}
+		if i := at(out, key(t)); i >= 0 {
+			out[i] = t
+		} else {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 func sameJSON(a, b any) bool {
@@ -146,13 +195,13 @@ func (r *recording) add(kind restore.Kind, c storage.Compartment, no bool, body 
 func (r *recording) facts() {
 	was, now := &r.was, &r.ch.facts
 	if a, b := ledgerFactsOf(was), ledgerFactsOf(now); !sameJSON(a, b) {
-		r.add(restore.Facts, storage.Live, restricts(was, now), b)
+		r.add(restore.Facts, storage.Live, restricts(was, now), moved[ledgerFacts]{a, b})
 	}
 	if !sameJSON(was.Holds, now.Holds) {
-		r.add(restore.Holds, storage.Live, true, now.Holds)
+		r.add(restore.Holds, storage.Live, true, moved[[]policy.Hold]{was.Holds, now.Holds})
 	}
 	if left, changed := services(was.Services, now.Services); changed {
-		r.add(restore.Services, storage.Live, left, now.Services)
+		r.add(restore.Services, storage.Live, left, moved[[]policy.Taking]{was.Services, now.Services})
 	}
 	var events []policy.Event
 	for _, ev := range now.Events {
@@ -241,7 +290,7 @@ func (r *recording) items() {
 	}
 	for _, k := range r.ch.DropItems {
 		if !isPseudo(k.Category) {
-			r.add(restore.Removed, storage.Live, true, k)
+			r.add(restore.Removed, storage.Live, true, ledgerRemoved{k, old[k]})
 		}
 	}
 }

@@ -28,10 +28,18 @@ type Replayed struct {
 // before anything is served. Killed anywhere, it begins again: what is there
 // already is recognised. A database that was restored by hand is noticed in the
 // same way as one that Abide restored: its marks lie behind the ledger.
-func (e *Engine) replayLedger(ctx context.Context) error {
+//
+// Nodes that start together take turns: the first replays and counts the
+// restore, the others find it done.
+func (e *Engine) replayLedger(ctx context.Context) (err error) {
 	if err := e.followGap(ctx); err != nil || e.restore == nil {
 		return err
 	}
+	started, err := e.restore.Start(ctx)
+	if err != nil {
+		return storageError(err)
+	}
+	defer func() { err = errors.Join(err, started()) }()
 	known, err := e.loadMarks(ctx)
 	if err != nil {
 		return err

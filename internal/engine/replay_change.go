@@ -130,9 +130,9 @@ func (b *replaying) apply(r *restore.Record, plain []byte) error {
 	case restore.Facts:
 		return b.facts(r, plain)
 	case restore.Holds:
-		return replace(b, plain, &b.change.facts.Holds)
+		return carryTo(b, plain, &b.change.facts.Holds, func(h policy.Hold) string { return h.Name })
 	case restore.Services:
-		return replace(b, plain, &b.change.facts.Services)
+		return carryTo(b, plain, &b.change.facts.Services, func(t policy.Taking) abide.Service { return t.Service })
 	case restore.Event:
 		return b.events(plain)
 	case restore.Consent:
@@ -146,25 +146,25 @@ func (b *replaying) apply(r *restore.Record, plain []byte) error {
 		Message: "a record of the restore ledger was written by a newer version of abide", Hint: "run the newest version on every node"}
 }
 
-// replace puts a list back as a whole.
-func replace[T any](b *replaying, plain []byte, to *[]T) error {
-	var list []T
-	if err := json.Unmarshal(plain, &list); err != nil {
+// carryTo does to a list what a change did to it.
+func carryTo[T any, K comparable](b *replaying, plain []byte, to *[]T, key func(T) K) error {
+	var m moved[[]T]
+	if err := json.Unmarshal(plain, &m); err != nil {
 		return err
 	}
-	if !sameJSON(list, *to) {
+	if list := carryList(*to, m.Was, m.Now, key); !sameJSON(list, *to) {
 		*to, b.changed = list, true
 	}
 	return nil
 }
 
 func (b *replaying) facts(r *restore.Record, plain []byte) error {
-	var f ledgerFacts
-	if err := json.Unmarshal(plain, &f); err != nil {
+	var m moved[ledgerFacts]
+	if err := json.Unmarshal(plain, &m); err != nil {
 		return err
 	}
 	now := b.change.facts
-	if !f.put(&now) {
+	if !carry(&m, &now) {
 		return nil
 	}
 	if !b.past {
@@ -330,11 +330,14 @@ func (b *replaying) claimAgain(cat *policy.Category, it *storage.Item) ([]storag
 }
 
 func (b *replaying) removed(plain []byte) error {
-	var k storage.ItemKey
-	if err := json.Unmarshal(plain, &k); err != nil {
+	var was ledgerRemoved
+	if err := json.Unmarshal(plain, &was); err != nil {
 		return err
 	}
-	return b.drop(k)
+	if at := b.find(was.Category, was.ID); at >= 0 && b.items[at].Version > was.Version {
+		return nil
+	}
+	return b.drop(was.ItemKey)
 }
 
 // drop takes an item out, if it is held.

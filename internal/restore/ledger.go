@@ -16,6 +16,7 @@ import (
 	"time"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/internal/flock"
 )
 
 // ids name a ledger and the store it belongs to.
@@ -38,6 +39,7 @@ const (
 	aboutFile = "ledger.json"
 	aboutForm = "abide-restore-ledger/1"
 	usersFile = "users.lock"
+	startFile = "start.lock"
 )
 
 // Ledger is a restore ledger. It is safe for concurrent use.
@@ -45,7 +47,7 @@ type Ledger struct {
 	dir   string
 	ids   ids
 	key   Keyed
-	users *os.File // locked, shared, while the ledger is open
+	users *os.File // locked, shared, by who has started
 
 	requests chan *request
 	quit     chan struct{}
@@ -89,7 +91,7 @@ func Open(dir string, store [16]byte, k Keyed) (*Ledger, error) {
 		return nil, err
 	}
 	var err error
-	if l.users, err = lockShared(filepath.Join(dir, usersFile)); err != nil {
+	if l.users, err = os.OpenFile(filepath.Join(dir, usersFile), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, unusable(err)
 	}
 	go l.run()
@@ -173,7 +175,39 @@ func (l *Ledger) ID() string { return hex.EncodeToString(l.ids.ledger[:]) }
 // Dir is where the ledger lies.
 func (l *Ledger) Dir() string { return l.dir }
 
-// Alone reports whether no other process has the ledger open now.
+// startPoll is how often a process that waits for its turn looks.
+const startPoll = 50 * time.Millisecond
+
+// Start waits until no other process is starting, and returns what ends this
+// one's turn: nodes that start together replay one after the other, and the
+// first of them is alone. Once started, the process counts for others until it
+// closes the ledger.
+func (l *Ledger) Start(ctx context.Context) (started func() error, err error) {
+	t := time.NewTicker(startPoll)
+	defer t.Stop()
+	for {
+		unlock, err := flock.TryLock(filepath.Join(l.dir, startFile))
+		switch {
+		case err == nil:
+			return func() error {
+				defer unlock()
+				if err := lockShared(l.users); err != nil {
+					return unusable(err)
+				}
+				return nil
+			}, nil
+		case !errors.Is(err, flock.ErrHeld):
+			return nil, unusable(err)
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Alone reports whether no other process that has started has the ledger open.
 func (l *Ledger) Alone() bool { return onlyUser(l.users) }
 
 // names lists the segments, oldest first.

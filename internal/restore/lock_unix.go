@@ -7,21 +7,11 @@ import (
 	"syscall"
 )
 
-// lockShared opens a file and locks it together with others.
-func lockShared(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
+// lockShared locks a file together with others.
+func lockShared(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_SH) }
 
 // onlyUser reports whether nobody else holds the lock. The shared lock is held
-// again afterwards.
+// afterwards.
 func onlyUser(f *os.File) bool {
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		// A failed conversion may have given up the shared lock.

@@ -1,6 +1,7 @@
 package restore_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -117,6 +118,7 @@ func TestRecordsComeBackInTheirOrder(t *testing.T) {
 func TestLiveSegmentIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	a, b := open(t, dir), open(t, dir)
+	start(t, a)
 	write(t, a, record(1, 1))
 	got, tail := read(t, b, nil)
 	want(t, got, "[]")
@@ -129,6 +131,39 @@ func TestLiveSegmentIsLeftAlone(t *testing.T) {
 	}
 	got, _ = read(t, b, nil)
 	want(t, got, "[1.1]")
+}
+
+func start(t *testing.T, l *restore.Ledger) {
+	t.Helper()
+	started, err := l.Start(t.Context())
+	must(t, err)
+	must(t, started())
+}
+
+// Who waits for its turn does not count; who has started does.
+func TestStartsTakeTurns(t *testing.T) {
+	dir := t.TempDir()
+	a, b := open(t, dir), open(t, dir)
+	started, err := a.Start(t.Context())
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	turn := make(chan error, 1)
+	go func() {
+		_, err := b.Start(ctx)
+		turn <- err
+	}()
+	cancel()
+	if err := <-turn; !errors.Is(err, context.Canceled) {
+		t.Fatalf("two started at once: %v", err)
+	}
+	if !a.Alone() {
+		t.Fatal("the first is not alone")
+	}
+	must(t, started())
+	start(t, b)
+	if a.Alone() || b.Alone() {
+		t.Fatal("alone, and two have started")
+	}
 }
 
 // The mark passes no record whose change is not in the store.
