@@ -75,15 +75,14 @@ func (e *Engine) claimBorne(ctx context.Context, all []storage.Lookup, now time.
 	if !errors.Is(err, storage.ErrTaken) {
 		return storageError(err)
 	}
-	for i := range all {
-		err := e.store.Claim(ctx, all[i:i+1], now)
-		if errors.Is(err, storage.ErrTaken) {
-			all[i].Unique = false
-			err = e.store.Claim(ctx, all[i:i+1], now)
-		}
-		if err != nil {
-			return storageError(err)
-		}
+	if len(all) == 1 {
+		all[0].Unique = false
+		return storageError(e.store.Claim(ctx, all, now))
 	}
-	return nil
+	// One of them is shared: find it by halves, not one by one through a page.
+	half := len(all) / 2
+	if err := e.claimBorne(ctx, all[:half], now); err != nil {
+		return err
+	}
+	return e.claimBorne(ctx, all[half:], now)
 }

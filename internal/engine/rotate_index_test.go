@@ -357,6 +357,33 @@ func TestChangesUnderTwoIndexKeys(t *testing.T) {
 	})
 }
 
+// Several people have a value that the policy made unique since: a rotation
+// keeps all of them found by it, and the rest of their page unique.
+func TestIndexRotationOfSharedValuesThatBecameUnique(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		ids := w.people(7)
+		for _, i := range []int{1, 4, 5} {
+			w.collect(ids[i], "shop", items{"person.email": "family@example.test"})
+		}
+		w.publish(edit(t, "format = email, find = many", "format = email, find = unique"))
+		for range 2 {
+			w.rotateIndex(w.e)
+			w.oneIndexKey(w.ring)
+			w.wantFound(w.e, "person.email", "family@example.test", ids[1], ids[4], ids[5])
+			for _, i := range []int{0, 2, 3, 6} {
+				w.wantFound(w.e, "person.email", fmt.Sprintf("p%d@example.test", i), ids[i])
+			}
+			for _, taken := range []string{"family@example.test", "p6@example.test"} {
+				_, err := w.e.Collect(t.Context(), app, put(ids[0], "shop", items{"person.email": taken}))
+				wantError(t, err, abide.CodeConflict, "value_taken")
+			}
+		}
+		if ills := w.checkup(); len(ills) != 0 {
+			t.Errorf("the doctor says %v", ills)
+		}
+	})
+}
+
 // An import is on its way while the index key is rotated.
 func TestImportAcrossARotation(t *testing.T) {
 	onEveryFile(t, func(t *testing.T, w *world, path string) {

@@ -32,16 +32,15 @@ const (
 var isTaken = refusal{divisionByZero, storage.ErrTaken}
 
 func (d *database) queueClaims(b *batch, c *storage.Change) {
-	for i := range c.Claims {
-		l := &c.Claims[i]
+	for _, l := range inOrder(c.Claims) {
 		expires := l.Expires
 		if !d.sharded {
 			expires = time.Time{} // confirmed by the commit
 		}
 		if l.Unique {
-			b.refusing(isTaken, sharedByMany, lookupArgs(l))
+			b.refusing(isTaken, sharedByMany, lookupArgs(&l))
 		}
-		b.refusing(isTaken, takeFree, []any{l.Index.Value, l.Index.Key, string(l.Category), id(storage.Holder(l)), id(l.Subject),
+		b.refusing(isTaken, takeFree, []any{l.Index.Value, l.Index.Key, string(l.Category), id(storage.Holder(&l)), id(l.Subject),
 			maybeAt(expires), storage.Micros(c.Claimed)})
 		if d.sharded {
 			b.next()

@@ -127,10 +127,21 @@ const releaseClaim = `DELETE FROM lookup WHERE index_value = $1::bytea
 
 // Release removes claims that expire when they say.
 func (s *Store) Release(ctx context.Context, claims []storage.Lookup) error {
-	groups := make([][]step, len(claims))
-	for i := range claims {
-		groups[i] = []step{{releaseClaim, lookupKey(&claims[i]).maybeAt(claims[i].Expires)}}
+	if len(claims) == 0 {
+		return s.d.usable(ctx)
 	}
-	_, err := s.d.each(ctx, groups)
-	return err
+	if s.d.sharded {
+		groups := make([][]step, len(claims))
+		for i := range claims {
+			groups[i] = []step{{releaseClaim, lookupKey(&claims[i]).maybeAt(claims[i].Expires)}}
+		}
+		_, err := s.d.each(ctx, groups)
+		return err
+	}
+	claims = inOrder(claims)
+	return s.d.writeTwice(ctx, func(b *batch) {
+		for i := range claims {
+			b.Queue(releaseClaim, append(lookupArgs(&claims[i]), maybeAt(claims[i].Expires))...)
+		}
+	})
 }

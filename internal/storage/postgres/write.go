@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 )
 
 // writeTimeout bounds a write. It is our own and not the request's: a client
@@ -272,12 +273,34 @@ type step struct {
 // Sync, so it stands for itself: what fails in it undoes no other. At most its
 // last statement writes. It returns how many rows each group's last statement
 // changed; a group that refuses by a division by zero changed none.
+//
+// On a distributed database every group waits for a shard to sync, so many of
+// them go over several connections.
 func (d *database) each(ctx context.Context, groups [][]step) ([]int64, error) {
 	if len(groups) == 0 {
 		return nil, d.usable(ctx)
 	}
 	changed := make([]int64, len(groups))
-	err := d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
+	part := len(groups)
+	if d.sharded {
+		part = max((len(groups)+eachAtOnce-1)/eachAtOnce, eachInLine)
+	}
+	var g errgroup.Group
+	for from := 0; from < len(groups); from += part {
+		to := min(from+part, len(groups))
+		g.Go(func() error { return d.inTurn(ctx, groups[from:to], changed[from:to]) })
+	}
+	return changed, g.Wait()
+}
+
+const (
+	eachAtOnce = 4  // connections over which groups are spread
+	eachInLine = 16 // groups that are not worth another connection
+)
+
+// inTurn sends groups over one connection.
+func (d *database) inTurn(ctx context.Context, groups [][]step, changed []int64) error {
+	return d.withConn(ctx, repeatable, func(ctx context.Context, c *pgxpool.Conn) error {
 		p := c.Conn().PgConn().StartPipeline(ctx)
 		for _, g := range groups {
 			for _, s := range g {
@@ -288,7 +311,6 @@ func (d *database) each(ctx context.Context, groups [][]step) ([]int64, error) {
 		err := errors.Join(p.Flush(), results(p, changed))
 		return errors.Join(err, p.Close())
 	})
-	return changed, err
 }
 
 // results reads what a pipeline of groups answers. One that failed ends the

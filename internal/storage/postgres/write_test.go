@@ -3,7 +3,9 @@ package postgres
 import (
 	"errors"
 	"testing"
+	"time"
 
+	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/storage"
 	"github.com/abide-privacy/abide/internal/testx/pg"
 )
@@ -48,6 +50,49 @@ func TestPipelines(t *testing.T) {
 		}
 		if len(after) != len(before)+len(c.kept) {
 			t.Errorf("%s: %d rows are new; want %d", c.what, len(after)-len(before), len(c.kept))
+		}
+	}
+}
+
+// TestPageOfLookupsIsOneTransaction: claimed or confirmed, a page costs
+// one sync on one server. On a distributed database each look-up has a
+// transaction of its own on its shard.
+func TestPageOfLookupsIsOneTransaction(t *testing.T) {
+	const page = 50
+	s := open(t, pg.Database(t), Options{MaxConns: 1})
+	var claims []storage.Lookup
+	for i := range byte(page) {
+		claims = append(claims, storage.Lookup{Category: "person.email", Index: storage.IndexValue{Key: "k", Value: []byte{page - i}},
+			Subject: abide.SubjectID{15: i}, Unique: i%2 == 0, Expires: time.Unix(60, 0)})
+	}
+	ask := func(query string) int64 {
+		t.Helper()
+		n, err := first(list(t.Context(), s.d, func(s *scanner, v *int64) { num(s, v) }, query))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *n
+	}
+	transactions := func() int64 { return ask(`SELECT count(DISTINCT xmin::text) FROM lookup`) }
+	for _, c := range []struct {
+		sharded bool
+		want    int64
+	}{{true, page}, {false, 1}} {
+		s.d.sharded = c.sharded
+		if err := s.Claim(t.Context(), claims, time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if n := transactions(); n != c.want {
+			t.Errorf("sharded: %v: claimed in %d transactions, want %d", c.sharded, n, c.want)
+		}
+		if err := s.Confirm(t.Context(), claims); err != nil {
+			t.Fatal(err)
+		}
+		if n := transactions(); n != c.want {
+			t.Errorf("sharded: %v: confirmed in %d transactions, want %d", c.sharded, n, c.want)
+		}
+		if n := ask(`SELECT count(*) FROM lookup WHERE expires_at IS NULL`); n != page {
+			t.Errorf("sharded: %v: %d are confirmed, want %d", c.sharded, n, page)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package storagetest
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -127,6 +130,32 @@ var lookupCases = []testCase{
 		e.want(e.claim(claimOf(b, "w", true, time.Time{}), claimOf(b, "x", true, time.Time{})), storage.ErrTaken)
 		equal(e, e.found("w"), ids{b})
 		equal(e, e.found("x"), ids{a})
+	}},
+	{name: "lookups/of a page of claims only those that are taken are refused", data: func(e *env) {
+		a, b := e.id(), e.id()
+		e.must(e.claim(claimOf(a, "v10", true, time.Time{}), claimOf(a, "v20", false, time.Time{}), claimOf(a, "v21", false, time.Time{}), claimOf(a, "v30", false, time.Time{})))
+		var page []storage.Lookup
+		for i := 39; i >= 0; i-- { // v30 may be shared
+			page = append(page, claimOf(b, fmt.Sprintf("v%02d", i), i != 30, e.now.Add(time.Minute)))
+		}
+		page = append(page, page[5]) // twice in one call is once
+		e.want(e.claim(page...), storage.ErrTaken)
+		for i := range 40 {
+			want := ids{b}
+			switch i {
+			case 10, 20, 21:
+				want = ids{a}
+			case 30:
+				want = ids{a, b}
+			}
+			equal(e, slices.SortedFunc(slices.Values(e.found(fmt.Sprintf("v%02d", i))), func(a, b abide.SubjectID) int { return bytes.Compare(a[:], b[:]) }), want)
+		}
+		e.must(e.s.Confirm(e.ctx, page))
+		equal(e, len(get(e.s.Expired(e.ctx, e.now.Add(time.Hour), 100))(e)), 0)
+		e.must(e.s.Drop(e.ctx, page))
+		for i := range 40 {
+			equal(e, len(e.found(fmt.Sprintf("v%02d", i))), map[int]int{10: 1, 20: 1, 21: 1, 30: 1}[i])
+		}
 	}},
 	{name: "lookups/find takes several values and names a subject once", data: func(e *env) {
 		a, b := e.id(), e.id()
