@@ -199,13 +199,17 @@ func (c *compiler) levelOf(cat *Category) {
 }
 
 func (c *compiler) services() {
+	c.p.servedBy = make([][]*Service, len(c.p.purposes))
 	for _, s := range c.p.services {
 		r := s.Rule
 		// Needs keep the order in which they are written: it is the order in
 		// which they are asked for.
 		s.Needs, s.Wants = c.inOrder(r.At, r.Needs), c.inOrder(r.At, r.Wants)
 		s.serves = c.purposeSet(r.At, r.Serves)
-		s.serves.each(func(i int32) { s.Serves = append(s.Serves, c.p.purposes[i].Name) })
+		s.serves.each(func(i int32) {
+			s.Serves = append(s.Serves, c.p.purposes[i].Name)
+			c.p.servedBy[i] = append(c.p.servedBy[i], s)
+		})
 		for _, x := range r.Sources {
 			s.Sources = append(s.Sources, x.Name)
 		}

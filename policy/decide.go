@@ -467,9 +467,24 @@ func (j *judge) apart(i int, c *Category) {
 	}
 }
 
-// participation judges collecting for a service (CLAUSES C04).
+// participation judges collecting for a service (CLAUSES C04). Data that names
+// no service could be for any that its purpose and its source know, so the
+// person must take part in each of them: who left one may not be written for by
+// leaving its name out. What law demands goes by no service.
 func (j *judge) participation() {
-	if j.req.Act != abide.ActCollect || j.req.Service == "" || j.req.Order != nil {
+	if j.req.Act != abide.ActCollect || j.req.Order != nil {
+		return
+	}
+	if j.req.Service == "" {
+		if j.v.strictest.rank == rankLaw {
+			return
+		}
+		of := j.p.servedBy[j.pu.id]
+		for _, s := range of {
+			if s.feeds(of, j.req.Source) {
+				j.takesPart(s)
+			}
+		}
 		return
 	}
 	id, ok := j.p.serviceIndex[j.req.Service]
@@ -480,6 +495,11 @@ func (j *judge) participation() {
 	if !s.serves.has(j.pu.id) {
 		j.refuse(abide.DenyNotCovered, s.Clause, s.Span, "Service ", string(s.Name), " does not serve purpose ", string(j.pu.Name), ".")
 	}
+	j.takesPart(s)
+}
+
+// takesPart judges whether the person takes part in a service.
+func (j *judge) takesPart(s *Service) {
 	left := false
 	for i := range j.f.Services {
 		t := &j.f.Services[i]
@@ -491,11 +511,15 @@ func (j *judge) participation() {
 		}
 		left = left || (!t.Left.IsZero() && !j.req.At.Before(t.Left))
 	}
+	unnamed := ""
+	if j.req.Service == "" {
+		unnamed = " The request names no service, and could be for this one."
+	}
 	if left {
-		j.refuse(abide.DenySourceStopped, s.Clause, s.Span, "The person left service ", string(s.Name), ": what feeds it must stop.")
+		j.refuse(abide.DenySourceStopped, s.Clause, s.Span, "The person left service ", string(s.Name), ": what feeds it must stop.", unnamed)
 		return
 	}
-	j.refuse(abide.DenyNotParticipating, s.Clause, s.Span, "The person takes no part in service ", string(s.Name), ".")
+	j.refuse(abide.DenyNotParticipating, s.Clause, s.Span, "The person takes no part in service ", string(s.Name), ".", unnamed)
 }
 
 // retention judges the stored items that the request would touch.

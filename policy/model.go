@@ -28,6 +28,7 @@ type Policy struct {
 	purposeIndex map[abide.Purpose]int32
 	services     []*Service
 	serviceIndex map[abide.Service]int32
+	servedBy     [][]*Service // by purpose
 	recipients   []*Recipient
 	recIndex     map[abide.Recipient]int32
 	listed       map[abide.Recipient]int32 // members that the policy itself names
@@ -366,6 +367,30 @@ func (p *Policy) Missing(svc abide.Service, have func(abide.Category) bool) []ab
 		}
 	}
 	return out
+}
+
+// FedBy lists the services that data could be for which is collected for a
+// purpose and names none: those that serve the purpose, and of them those that
+// list its source, if one does.
+func (p *Policy) FedBy(purpose abide.Purpose, source string) []*Service {
+	pu, ok := p.Purpose(purpose)
+	if !ok {
+		return nil
+	}
+	of, all := p.servedBy[pu.id], []*Service(nil)
+	for _, s := range of {
+		if s.feeds(of, source) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// feeds reports whether data from a source that names none of the services of
+// its purpose could be for this one of them.
+func (s *Service) feeds(of []*Service, source string) bool {
+	lists := func(s *Service) bool { return slices.Contains(s.Sources, source) }
+	return lists(s) || !slices.ContainsFunc(of, lists)
 }
 
 // Covered lists the categories that a purpose may touch by an act, in the

@@ -45,20 +45,28 @@ func (e *Engine) collect(ctx context.Context, c Call, req Collect, ids map[abide
 		b := &collecting{change: ch, ctx: ctx, req: req, ids: ids}
 		return b.run(ctx)
 	})
-	if stopped(err) {
-		e.raise(FindingSourceMustStop, string(req.Service))
-	}
+	e.raiseStopped(err)
 	return got, err
 }
 
-// stopped reports whether a collection was refused because the person left the
-// service.
-func stopped(err error) bool {
+// raiseStopped raises each service that a collection was refused for because the
+// person left it. The reason points at the service's block.
+func (e *Engine) raiseStopped(err error) {
 	var known *abide.Error
-	if !errors.As(err, &known) || known.Decision == nil {
-		return false
+	p := e.Policy()
+	if p == nil || !errors.As(err, &known) || known.Decision == nil {
+		return
 	}
-	return slices.ContainsFunc(known.Decision.Reasons, func(r abide.Reason) bool { return r.Code == abide.DenySourceStopped })
+	for _, r := range known.Decision.Reasons {
+		if r.Code != abide.DenySourceStopped {
+			continue
+		}
+		for _, svc := range p.Services() {
+			if svc.Span == r.Span {
+				e.raise(FindingSourceMustStop, string(svc.Name))
+			}
+		}
+	}
 }
 
 func (req *Collect) check() error {

@@ -28,10 +28,12 @@ const (
 // copyNote says that items of one subject are to be copied to another. It is
 // sealed: it links two people.
 type copyNote struct {
-	From   abide.SubjectID `json:"from"`
-	To     abide.SubjectID `json:"to"`
-	Items  []ItemRef       `json:"items"`
-	Source string          `json:"source,omitempty"`
+	From    abide.SubjectID `json:"from"`
+	To      abide.SubjectID `json:"to"`
+	Items   []ItemRef       `json:"items"`
+	Service abide.Service   `json:"service,omitempty"`
+	Purpose abide.Purpose   `json:"purpose,omitempty"`
+	Source  string          `json:"source,omitempty"`
 }
 
 // collectForBoth takes in two-party items for both parties.
@@ -43,7 +45,7 @@ func (e *Engine) collectForBoth(ctx context.Context, c Call, req Collect) (Colle
 	if err != nil {
 		return Collected{}, err
 	}
-	note := copyNote{From: req.Subject, To: req.Other, Source: req.Source}
+	note := copyNote{From: req.Subject, To: req.Other, Service: req.Service, Purpose: req.Purpose, Source: req.Source}
 	for _, cat := range slices.Sorted(maps.Keys(ids)) {
 		note.Items = append(note.Items, ItemRef{Category: cat, ID: ids[cat]})
 	}
@@ -111,10 +113,10 @@ func (e *Engine) shared(ctx context.Context, c Call, req *Collect) (map[abide.Ca
 	if err != nil {
 		return nil, err
 	}
-	r := &policy.Request{Actor: c.Actor, Act: abide.ActCollect, Categories: slices.Sorted(maps.Keys(ids)), Source: req.Source, At: s.now}
-	d := decideAny(s.policy(), &s.facts, reg, r, purposesOf(s.policy(), req))
+	r, d := keepsCopy(s, reg, c.Actor, slices.Sorted(maps.Keys(ids)), req)
 	if !d.Allowed() {
 		err := e.refuse(ctx, c, s, s.id, r, partOf(c), d)
+		e.raiseStopped(err)
 		if !isCompany(c.Actor) && !c.Actor.Admin && abide.ErrorCode(err) == abide.CodeDenied {
 			// The reasons speak of the other: one person does not learn from
 			// them that another is a child, or withdrew.
@@ -123,6 +125,27 @@ func (e *Engine) shared(ctx context.Context, c Call, req *Collect) (map[abide.Ca
 		return nil, err
 	}
 	return ids, nil
+}
+
+// keepsCopy judges whether a party's copy of what somebody else hands in may be
+// kept. It comes with the service of the one who does: the other need take no
+// part in it, but for those who left it nothing is written any more.
+func keepsCopy(s *subject, reg *policy.Register, by abide.Actor, cats []abide.Category, req *Collect) (*policy.Request, abide.Decision) {
+	p, facts := s.policy(), s.facts
+	if by.Kind == abide.ActorSubject || by.Kind == abide.ActorGuardian {
+		by = systemCall.Actor // a person's right to their own data is none to the other's
+	}
+	r := &policy.Request{Actor: by, Act: abide.ActCollect, Categories: cats, Service: req.Service, Source: req.Source, At: s.now}
+	of := p.FedBy(req.Purpose, req.Source)
+	if named, ok := p.Service(req.Service); ok {
+		of = []*policy.Service{named}
+	}
+	for _, svc := range of {
+		if taking(&facts, svc.Name) == nil {
+			facts.Services = append(slices.Clip(facts.Services), policy.Taking{Service: svc.Name, Since: s.now})
+		}
+	}
+	return r, decideAny(p, &facts, reg, r, purposesOf(p, req))
 }
 
 func (e *Engine) putNote(ctx context.Context, name string, n copyNote) error {
@@ -166,22 +189,44 @@ func (e *Engine) copyItems(ctx context.Context, n copyNote) error {
 			records[ItemRef{c, o.item.ID}] = o.record
 		}
 	}
+	reg, err := e.registerFor(ctx, systemCall.Actor, "")
+	if err != nil {
+		return err
+	}
 	want := func(*policy.Policy) storage.Want { return storage.Want{Items: cats} }
 	_, err = update(ctx, e, systemCall, opCollect, n.To, want, nil, func(ch *change) (struct{}, error) {
-		return struct{}{}, ch.copyFrom(n, records)
+		return struct{}{}, ch.copyFrom(n, records, reg)
 	})
-	if code := abide.ErrorCode(err); code == abide.CodeErased || code == abide.CodeNotFound {
+	switch abide.ErrorCode(err) {
+	case abide.CodeErased, abide.CodeNotFound:
 		return nil // the other party is gone, and needs no copy
+	case abide.CodeDenied:
+		return nil // and refused since it was asked: its refusal is on record, the first copy stays
 	}
 	return err
 }
 
-func (ch *change) copyFrom(n copyNote, records map[ItemRef]*vault.Record) error {
+// copyFrom adds the copies that are not held yet, if they may still be kept.
+func (ch *change) copyFrom(n copyNote, records map[ItemRef]*vault.Record, reg *policy.Register) error {
+	var cats []abide.Category
+	for _, ref := range n.Items {
+		if records[ref] != nil && !ch.held(ref) {
+			cats = append(cats, ref.Category)
+		}
+	}
+	if len(cats) == 0 {
+		return nil
+	}
+	r, d := keepsCopy(ch.subject, reg, ch.call.Actor, cats, &Collect{Service: n.Service, Purpose: n.Purpose, Source: n.Source})
+	if !d.Allowed() {
+		p := partOf(ch.call)
+		p.Service, p.Source, p.Other = n.Service, n.Source, n.From
+		return ch.deny(r, p, d)
+	}
 	var logged []audit.Item
 	for _, ref := range n.Items {
 		rec := records[ref]
-		held := slices.ContainsFunc(ch.items, func(it storage.Item) bool { return it.Category == ref.Category && it.ID == ref.ID })
-		if rec == nil || held {
+		if rec == nil || ch.held(ref) {
 			continue
 		}
 		mine := *rec
@@ -199,15 +244,16 @@ func (ch *change) copyFrom(n copyNote, records map[ItemRef]*vault.Record) error 
 		ch.Row.NextDue = sooner(ch.Row.NextDue, it.Due)
 		logged = append(logged, audit.Item{Category: it.Category, ID: it.ID, Version: 1, Digest: vault.Digest(it.Sealed)})
 	}
-	if len(logged) == 0 {
-		return nil
-	}
 	p := partOf(ch.call)
 	p.Items, p.Source, p.Other = logged, n.Source, n.From
 	env := ch.engine.envelope(ch.call, audit.Collected)
 	env.Act, env.Policy = abide.ActCollect.String(), ch.policy().Version()
 	ch.log(p, env)
 	return nil
+}
+
+func (s *subject) held(ref ItemRef) bool {
+	return slices.ContainsFunc(s.items, func(it storage.Item) bool { return it.Category == ref.Category && it.ID == ref.ID })
 }
 
 // resumeCopies finishes the copies that a process left half done.

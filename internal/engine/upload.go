@@ -48,10 +48,8 @@ func (e *Engine) PutUpload(ctx context.Context, c Call, u Upload, body io.Reader
 		return landed{}, err
 	})
 	switch {
-	case stopped(err):
-		e.raise(FindingSourceMustStop, string(u.Service))
-		return Uploaded{}, err
 	case err != nil:
+		e.raiseStopped(err)
 		return Uploaded{}, err
 	case done.Blob != "":
 		return repeated(done.Uploaded, body)
