@@ -399,7 +399,7 @@ func (j *judge) others() {
 func (j *judge) holds() {
 	for i := range j.f.Holds {
 		h := &j.f.Holds[i]
-		if (!h.Until.IsZero() && !j.req.At.Before(h.Until)) || j.v.strictest.rank == rankLaw {
+		if (!h.Until.IsZero() && !j.req.At.Before(h.Until)) || j.v.strictest.rank == rankLaw || len(h.Items) > 0 {
 			continue
 		}
 		if len(h.Categories) == 0 {

@@ -54,11 +54,19 @@ type Guardian struct {
 	Consents []abide.Purpose `json:"consents,omitempty" refuses:"fewer"` // purposes the guardian consented to
 }
 
-// Hold keeps data for a legal ground, and from everything else.
+// Hold keeps data for a legal ground. One of categories, or of everything,
+// closes what it keeps for everything else. One of items keeps them from going
+// and changes nothing about who may read them: until their own deadline their
+// purposes do, after it nobody does.
 type Hold struct {
-	Name       string           `json:"name" refuses:"any"`
-	Categories []abide.Category `json:"categories,omitempty" refuses:"any"` // empty: all
-	Until      time.Time        `json:"until,omitzero" refuses:"any"`
+	Name       string            `json:"name" refuses:"any"`
+	Categories []abide.Category  `json:"categories,omitempty" refuses:"any"` // empty: all
+	Items      []abide.SubjectID `json:"items,omitempty" refuses:"any"`      // these items and nothing else
+	Until      time.Time         `json:"until,omitzero" refuses:"any"`
+	// Reason, By and Since are for people to read.
+	Reason string    `json:"reason,omitempty" refuses:"any"`
+	By     string    `json:"by,omitempty" refuses:"any"`
+	Since  time.Time `json:"since,omitzero" refuses:"any"`
 }
 
 // Consent is the current state of one purpose for one person, folded from the
@@ -197,10 +205,14 @@ type Order struct {
 // ItemFact is what deciding needs to know of a stored item.
 type ItemFact struct {
 	Category abide.Category
+	ID       abide.SubjectID // of the item, which a hold may name; zero if it is not known
 	Obtained time.Time
 	Ref      string // ties the item to events: the order's number
 	// Purposes is set for derived items: the intersection of their sources'.
 	// Nil means whatever the policy permits.
 	Purposes []abide.Purpose
 	Law      bool // in the law compartment
+	// Cap ends every ground of a derived item: when the first of its sources may
+	// not be used any more; zero if none ends.
+	Cap time.Time
 }

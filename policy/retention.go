@@ -40,48 +40,102 @@ const (
 	anchorConsentEnded = "consent.ended"
 )
 
+// Retention says how long an item is kept, and why.
+type Retention struct {
+	// Due is when the item goes, if Ends: the longest lawful ground has ended
+	// and no hold keeps it. Ends is false if that is not known now: the consent
+	// goes on, an event has not come and nothing caps the wait, or a hold has no
+	// end.
+	Due  time.Time
+	Ends bool
+	// Ground is the purpose that keeps the item longest, with its clause and what
+	// becomes of the item then: erase or unlink. No purpose reads it from
+	// GroundEnds on, which is zero if that is not known.
+	Ground     abide.Purpose
+	GroundEnds time.Time
+	Clause     string
+	Span       abide.Span
+	Then       string
+	// Hold is the hold that keeps it beyond the ground's end; "" if none does.
+	Hold string
+}
+
 // Deadline returns when an item must go: the longest lawful ground among the
 // purposes that cover its category, and which purpose that is. A purpose that
 // rests on what a person agrees to is a ground only while they do. A hold
 // keeps the item longer, though unreadable; its ground is "".
 //
-// ok is false if no end is known now: the consent goes on, an event has not
-// come and nothing caps the wait, or a hold has no end. A category that no
-// purpose lawfully uses is due at once.
+// ok is false if no end is known now. A category that no purpose lawfully uses
+// is due at once.
 func (p *Policy) Deadline(c abide.Category, it ItemFact, f *Facts) (due time.Time, ground abide.Purpose, ok bool) {
+	r := p.Retention(c, it, f)
+	if r.Hold != "" {
+		return r.Due, "", r.Ends
+	}
+	return r.Due, r.Ground, r.Ends
+}
+
+// Retention is Deadline with what it follows from.
+func (p *Policy) Retention(c abide.Category, it ItemFact, f *Facts) Retention {
 	cat, known := p.Category(c)
 	if !known || f == nil {
-		return it.Obtained, "", true
+		return Retention{Due: it.Obtained, Ends: true, GroundEnds: it.Obtained, Then: thenErase}
 	}
-	due = it.Obtained
+	r := Retention{Due: it.Obtained, Ends: true, Clause: cat.Clause, Span: cat.Span, Then: thenErase}
 	for _, id := range cat.used {
 		pu := p.bindingPurpose(p.purposes[id], f, distant)
 		if !pu.covers.all.has(cat.id) || !pu.speaksTo(f) || (it.Purposes != nil && !slices.Contains(it.Purposes, pu.Name)) {
 			continue
 		}
 		v, _ := p.variantFor(pu, f)
-		end, ends := p.lawfulUntil(pu, v, cat, &it, f)
-		if !ends {
-			return time.Time{}, pu.Name, false
-		}
-		if end.After(due) || ground == "" && end.Equal(due) {
-			due, ground = end, pu.Name
-		}
-	}
-	for i := range f.Holds {
-		h := &f.Holds[i]
-		if len(h.Categories) > 0 && !slices.Contains(h.Categories, c) {
+		end, by, ends := p.lawfulUntil(pu, v, cat, &it, f)
+		if ends && !end.After(r.Due) && (r.Ground != "" || !end.Equal(r.Due)) {
 			continue
 		}
-		if h.Until.IsZero() {
-			return time.Time{}, "", false
+		r.Due, r.Ends, r.Ground, r.Then = end, ends, pu.Name, pu.Then
+		r.Clause, r.Span = pu.Clause, pu.Span
+		if by != nil && by == cat.Rule.Keep {
+			r.Clause, r.Span = cat.Clause, spanOr(by.Span, cat.Span)
+		} else if by != nil {
+			r.Span = spanOr(by.Span, pu.Span)
 		}
-		if h.Until.After(due) {
-			due, ground = h.Until, ""
+		if !ends {
+			r.Due = time.Time{}
+			break
 		}
 	}
-	return due, ground, true
+	if !it.Cap.IsZero() && (!r.Ends || it.Cap.Before(r.Due)) {
+		r.Due, r.Ends, r.Then = it.Cap, true, thenErase
+	}
+	r.GroundEnds = r.Due
+	return r.held(c, &it, f)
 }
+
+// held adds what holds keep longer than any purpose does.
+func (r Retention) held(c abide.Category, it *ItemFact, f *Facts) Retention {
+	for i := range f.Holds {
+		h := &f.Holds[i]
+		if !r.Ends || !h.covers(c, it) || !h.Until.IsZero() && !h.Until.After(r.Due) {
+			continue
+		}
+		r.Due, r.Ends, r.Hold = h.Until, !h.Until.IsZero(), h.Name
+	}
+	return r
+}
+
+// covers reports whether the hold keeps an item.
+func (h *Hold) covers(c abide.Category, it *ItemFact) bool {
+	if len(h.Items) > 0 {
+		return slices.Contains(h.Items, it.ID)
+	}
+	return len(h.Categories) == 0 || slices.Contains(h.Categories, c)
+}
+
+// thenErase and thenUnlink are what becomes of an item at its end.
+const (
+	thenErase  = "erase"
+	thenUnlink = "unlink"
+)
 
 // speaksTo reports whether the purpose's document speaks to the person at all.
 func (pu *Purpose) speaksTo(f *Facts) bool {
@@ -107,7 +161,7 @@ func (p *Policy) LawGround(c abide.Category, it ItemFact, f *Facts) (ground abid
 		if v.strictest.rank != rankLaw || v.closed != nil || !pu.covers.all.has(cat.id) || !pu.speaksTo(f) {
 			continue
 		}
-		end, ends := p.lawfulUntil(pu, v, cat, &it, f)
+		end, _, ends := p.lawfulUntil(pu, v, cat, &it, f)
 		if !ends {
 			return pu.Name, time.Time{}, true
 		}
@@ -146,21 +200,22 @@ func (p *Policy) dueFor(pu *Purpose, v *variant, cat *Category, it *ItemFact, f 
 	return due, by
 }
 
-// lawfulUntil is dueFor, ended also where the person's agreement ends.
-func (p *Policy) lawfulUntil(pu *Purpose, v *variant, cat *Category, it *ItemFact, f *Facts) (time.Time, bool) {
+// lawfulUntil is dueFor, ended also where the person's agreement ends; then by
+// is nil although the end is known.
+func (p *Policy) lawfulUntil(pu *Purpose, v *variant, cat *Category, it *ItemFact, f *Facts) (end time.Time, by *rule.Deadline, ends bool) {
 	if v.closed != nil {
-		return it.Obtained, true
+		return it.Obtained, nil, true
 	}
 	due, by := p.dueFor(pu, v, cat, it, f)
-	ends := by != nil
+	ends = by != nil
 	if v.strictest.rank < rankLegitimate || slices.ContainsFunc(v.keep, func(d *rule.Deadline) bool { return d.Anchor == anchorConsentEnded }) {
-		return due, ends
+		return due, by, ends
 	}
 	stop, stops := v.agreementEnds(f.consent(pu.Name), it)
 	if stops && (!ends || stop.Before(due)) {
-		return stop, true
+		return stop, nil, true
 	}
-	return due, ends
+	return due, by, ends
 }
 
 // agreementEnds is when the person's agreement to a purpose ended or will end.

@@ -12,13 +12,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/abide-privacy/abide/internal/testx/pg"
 	"github.com/abide-privacy/abide/internal/testx/testlog"
 )
 
 // TestMain makes the test binary double as abide, so that scripts run the very
 // Main that main runs.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tests{m}, map[string]func(){
 		"abide": func() {
 			now := time.Now
 			if at := os.Getenv("ABIDE_TEST_NOW"); at != "" {
@@ -33,6 +34,12 @@ func TestMain(m *testing.M) {
 		},
 	})
 }
+
+// tests runs the tests of this package, and then stops the PostgreSQL server
+// that they shared.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return pg.Main(t.m) }
 
 // TestScripts runs testdata/script/*.txtar: each reads like a session.
 func TestScripts(t *testing.T) {

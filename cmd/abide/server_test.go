@@ -23,6 +23,15 @@ type testServer struct {
 	Admin  string
 	output *lockedBuffer // everything it printed and logged
 	stop   func()
+	now    func() time.Time // of the server and of commands; nil: the system's
+}
+
+func (s *testServer) main(out io.Writer) *Main {
+	now := s.now
+	if now == nil {
+		now = time.Now
+	}
+	return &Main{Stdin: strings.NewReader(""), Stdout: out, Stderr: s.output, Env: func(string) string { return "" }, Now: now}
 }
 
 // lockedBuffer collects what several goroutines write.
@@ -73,7 +82,7 @@ func (s *testServer) serve(args ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	reader, writer := io.Pipe()
 	done := make(chan int, 1)
-	m := &Main{Stdin: strings.NewReader(""), Stdout: io.MultiWriter(writer, s.output), Stderr: s.output, Env: func(string) string { return "" }, Now: time.Now}
+	m := s.main(io.MultiWriter(writer, s.output))
 	go func() {
 		code := m.Run(ctx, append([]string{"serve", "--data", s.Dir, "--listen", "127.0.0.1:0"}, args...))
 		_ = writer.Close()
@@ -107,7 +116,7 @@ func (s *testServer) serve(args ...string) {
 func (s *testServer) run(args ...string) []byte {
 	s.t.Helper()
 	var out bytes.Buffer
-	m := &Main{Stdin: strings.NewReader(""), Stdout: io.MultiWriter(&out, s.output), Stderr: s.output, Env: func(string) string { return "" }, Now: time.Now}
+	m := s.main(io.MultiWriter(&out, s.output))
 	if code := m.Run(context.Background(), args); code != exitOK {
 		s.t.Fatalf("abide %s: exit code %d: %s", strings.Join(args, " "), code, s.output.Bytes())
 	}

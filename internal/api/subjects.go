@@ -112,6 +112,7 @@ func (s *server) subjects() {
 
 	s.services()
 	s.subjectLog()
+	s.retention()
 }
 
 func (s *server) services() {

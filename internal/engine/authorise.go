@@ -19,6 +19,7 @@ const (
 	opSeeLog        operation = "see_log"
 	opSeeServices   operation = "see_services"
 	opSeeSubject    operation = "see_subject"
+	opSeeRetention  operation = "see_retention"
 	opJoin          operation = "join"
 	opLeave         operation = "leave"
 	opEvent         operation = "event"
@@ -61,6 +62,7 @@ var mayCall = map[operation]who{
 	opSeeLog:        {self: true},
 	opSeeServices:   {service: true, staff: true, self: true, purpose: true},
 	opSeeSubject:    {service: true, staff: true, self: true, purpose: true},
+	opSeeRetention:  {service: true, staff: true, self: true, purpose: true},
 	opJoin:          {service: true, staff: true, self: true, purpose: true},
 	opLeave:         {service: true, staff: true, self: true},
 	opEvent:         {service: true, staff: true, purpose: true},

@@ -345,7 +345,11 @@ func (b *collecting) keep(cat *policy.Category, rec *vault.Record, normal []byte
 		return err
 	}
 	o := opened{&it, rec}
-	it.Due, _, _ = b.policy().Deadline(cat.Name, o.fact(), &b.facts)
+	kept, err := deadlinesOf(b.engine, b.subject, &b.facts).retention(o)
+	if err != nil {
+		return err
+	}
+	it.Due = kept.Due
 	if !it.Due.IsZero() && !b.now.Before(it.Due) {
 		return invalid("past_its_deadline", "the data is older than the policy lets it be kept", "do not send it", string(cat.Name))
 	}

@@ -21,11 +21,7 @@ func (e *Engine) Decide(ctx context.Context, c Call, r Decide) (abide.Decision, 
 	if err := authorise(c, opDecide, r.Subject); err != nil {
 		return abide.Decision{}, err
 	}
-	want := storage.Want{}
-	if !r.AsOf.IsZero() {
-		want.Items = []abide.Category{pastFacts}
-	}
-	s, err := e.load(ctx, r.Subject, want)
+	s, err := e.loadWith(ctx, r.Subject, r.want)
 	if err != nil {
 		return abide.Decision{}, err
 	}
@@ -75,7 +71,85 @@ func (e *Engine) decide(ctx context.Context, c Call, s *subject, r Decide) (abid
 	if err != nil {
 		return abide.Decision{}, req, err
 	}
-	return p.Decide(&facts, reg, req), req, nil
+	d := p.Decide(&facts, reg, req)
+	if d.Allowed() && r.ofHeld() && s.active() {
+		err = e.decideHeld(s, &facts, reg, req, len(r.Categories) == 0, &d)
+	}
+	return d, req, err
+}
+
+// ofHeld reports whether the question is about what is held now. What was held
+// on a day of the past is not known any more.
+func (r *Decide) ofHeld() bool {
+	_, looks := lookKinds[r.Act]
+	return looks && r.AsOf.IsZero()
+}
+
+// want loads what the decision is about: facts of the past, or the items.
+func (r *Decide) want(p *policy.Policy) storage.Want {
+	switch {
+	case !r.AsOf.IsZero():
+		return storage.Want{Items: []abide.Category{pastFacts}}
+	case p == nil || !r.ofHeld():
+		return storage.Want{}
+	case len(r.Categories) == 0:
+		return wantRead(p, p.Covered(r.Purpose, r.Act))
+	}
+	return wantRead(p, r.Categories)
+}
+
+// decideHeld takes back the permit for a category of which something is held
+// and all of it is past its deadline for the purpose, or derived from what is:
+// whoever asks must not use a copy of what a read refuses (CLAUSES C19). If the
+// question named no categories, those are left out, and it is refused only if
+// nothing else is left.
+func (e *Engine) decideHeld(s *subject, facts *policy.Facts, reg *policy.Register, req *policy.Request, unnamed bool, d *abide.Decision) error {
+	var left []abide.Category
+	var lost []abide.Reason
+	for _, c := range req.Categories {
+		reasons, err := e.lost(s, facts, reg, req, c)
+		if err != nil {
+			return err
+		}
+		if lost = append(lost, reasons...); reasons == nil {
+			left = append(left, c)
+		}
+	}
+	switch {
+	case lost == nil:
+	case unnamed && left != nil:
+		req.Categories, d.Permitted = left, left
+	default:
+		*d = abide.Decision{Effect: abide.Deny, Permitted: left, Reasons: lost, PolicyVersion: d.PolicyVersion}
+	}
+	return nil
+}
+
+// lost returns why nothing of what is held of a category may be used; nil if
+// something may, or if nothing is held.
+func (e *Engine) lost(s *subject, facts *policy.Facts, reg *policy.Register, req *policy.Request, c abide.Category) ([]abide.Reason, error) {
+	items, err := e.open(s, c)
+	if err != nil {
+		return nil, err
+	}
+	var reasons []abide.Reason
+	for _, o := range items {
+		q := *req
+		q.Categories, q.Items = []abide.Category{c}, []policy.ItemFact{o.fact()}
+		one := s.policy().Decide(facts, reg, &q)
+		if one.Allowed() {
+			if err := e.judgeSources(s, facts, o, &one); err != nil {
+				return nil, err
+			}
+		}
+		if one.Allowed() {
+			return nil, nil
+		}
+		if reasons == nil {
+			reasons = one.Reasons
+		}
+	}
+	return reasons, nil
 }
 
 // factsOf returns the facts of a day: the ledger replayed up to it, and what

@@ -263,17 +263,16 @@ func reported(p *policy.Policy, anchor string, a abide.Actor) (known, allowed bo
 // sweep looks for.
 func (ch *change) rearm() error {
 	next := time.Time{}
+	d := deadlinesOf(ch.engine, ch.subject, &ch.facts)
 	for i := range ch.items {
 		it := ch.items[i]
 		if !isPseudo(it.Category) {
-			r, err := ch.engine.vault.OpenItem(ch.keys, &it)
+			_, r, err := d.of(&ch.items[i])
 			if err != nil {
 				return err
 			}
-			o := opened{&it, r}
-			due, _, _ := ch.policy().Deadline(it.Category, o.fact(), &ch.facts)
-			if !due.Equal(it.Due) {
-				it.Due = due
+			if !r.Due.Equal(it.Due) {
+				it.Due = r.Due
 				ch.PutItems = append(ch.PutItems, it)
 			}
 		}

@@ -155,7 +155,7 @@ func (e *Engine) open(s *subject, category abide.Category) ([]opened, error) {
 
 // fact is what a decision needs to know of an item.
 func (o opened) fact() policy.ItemFact {
-	f := policy.ItemFact{Category: o.item.Category, Obtained: o.record.Obtained, Ref: o.record.Ref, Law: o.item.Compartment == storage.Law}
+	f := policy.ItemFact{Category: o.item.Category, ID: o.item.ID, Obtained: o.record.Obtained, Ref: o.record.Ref, Law: o.item.Compartment == storage.Law}
 	if o.record.Derived {
 		f.Purposes = o.record.Purposes
 		if f.Purposes == nil {

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -30,6 +31,7 @@ const (
 	stAccepted
 	stServices
 	stEvents
+	stHoldNotes // which items are held, why, by whom: after everything else
 	stateBits
 )
 
@@ -109,6 +111,9 @@ func EncodeState(f *policy.Facts) []byte {
 	m.Set(stAccepted, len(f.Accepted) > 0)
 	m.Set(stServices, len(f.Services) > 0)
 	m.Set(stEvents, len(f.Events) > 0)
+	m.Set(stHoldNotes, slices.ContainsFunc(f.Holds, func(h policy.Hold) bool {
+		return len(h.Items) > 0 || h.Reason != "" || h.By != "" || !h.Since.IsZero()
+	}))
 	b := make([]byte, 0, 64+160*len(f.Consents)+32*(len(f.Events)+len(f.Services))+96*len(f.Accepted))
 	b = append(b, stateForm)
 	b = binary.AppendUvarint(b, uint64(m))
@@ -172,6 +177,11 @@ func appendLists(b []byte, m wire.Mask, f *policy.Facts) []byte {
 			b = wire.AppendString(b, f.Events[i].Anchor)
 			b = wire.AppendString(b, f.Events[i].Ref)
 			b = wire.AppendTime(b, f.Events[i].At)
+		}
+	}
+	if m.Has(stHoldNotes) {
+		for i := range f.Holds {
+			b = appendHoldNotes(b, &f.Holds[i])
 		}
 	}
 	return b
@@ -289,6 +299,11 @@ func readLists(r *wire.Reader, m wire.Mask, f *policy.Facts) {
 			f.Events[i] = policy.Event{Anchor: r.String(), Ref: r.String(), At: r.Time()}
 		}
 	}
+	if m.Has(stHoldNotes) {
+		for i := range f.Holds {
+			readHoldNotes(r, &f.Holds[i])
+		}
+	}
 }
 
 func readConsent(r *wire.Reader, c *policy.Consent) {
@@ -328,4 +343,24 @@ func readConsent(r *wire.Reader, c *policy.Consent) {
 	} else if m.Has(coToldSame) {
 		c.ToldTerms = c.Terms
 	}
+}
+
+func appendHoldNotes(b []byte, h *policy.Hold) []byte {
+	b = binary.AppendUvarint(b, uint64(len(h.Items)))
+	for i := range h.Items {
+		b = append(b, h.Items[i][:]...)
+	}
+	b = wire.AppendString(b, h.Reason)
+	b = wire.AppendString(b, h.By)
+	return wire.AppendTime(b, h.Since)
+}
+
+func readHoldNotes(r *wire.Reader, h *policy.Hold) {
+	if n := r.Count(len(abide.SubjectID{})); n > 0 {
+		h.Items = make([]abide.SubjectID, n)
+	}
+	for i := range h.Items {
+		copy(h.Items[i][:], r.Raw(len(h.Items[i])))
+	}
+	h.Reason, h.By, h.Since = r.String(), r.String(), r.Time()
 }

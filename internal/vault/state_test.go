@@ -41,6 +41,11 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 		for i := range v.NumField() {
 			fill(t, v.Field(i), n)
 		}
+	case reflect.Array: // an id
+		*n++
+		for i := range v.Len() {
+			v.Index(i).SetUint(uint64(*n + i))
+		}
 	default:
 		t.Fatalf("policy.Facts holds a %s: teach this test, and the state codec, about it", v.Kind())
 	}

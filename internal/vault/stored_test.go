@@ -32,6 +32,8 @@ func TestStoredFormsStayReadable(t *testing.T) {
 		Accepted: []policy.Accepted{{Document: "agreement", Digest: "D", At: at}},
 		Services: []policy.Taking{{Service: "shop", Since: at, Left: at}},
 		Events:   []policy.Event{{Anchor: "order.closed", Ref: "A-1", At: at}}}
+	held := policy.Facts{Kind: abide.Person, Status: abide.StatusActive, Holds: []policy.Hold{{Name: "claim 1", Items: []abide.SubjectID{{5}, {6}},
+		Until: at, Reason: "a claim", By: "mara", Since: at}, {Name: "all"}}}
 	event := abide.ConsentEvent{N: 3, At: at, Action: abide.ConsentGiven, Purpose: "marketing", Document: "d", Terms: "A", Topics: []abide.Topic{"news"},
 		Channels: []abide.Channel{"sms"}, Grade: abide.GradeProved, Expires: at,
 		Actor: abide.Actor{Kind: abide.ActorStaff, Name: "s-1", Role: "care", Purposes: []abide.Purpose{"provide"}, Admin: true},
@@ -53,6 +55,11 @@ func TestStoredFormsStayReadable(t *testing.T) {
 			err := DecodeState(b, &f)
 			return &f, err
 		}, &facts},
+		{"state-1-held-items", func() []byte { return EncodeState(&held) }, func(b []byte) (any, error) {
+			var f policy.Facts
+			err := DecodeState(b, &f)
+			return &f, err
+		}, &held},
 		{"event-1", func() []byte { return consent.Encode(&event) }, func(b []byte) (any, error) { return consent.Decode(b) }, &event},
 		{"record-1", func() []byte { return encodeRecord(&record) }, func(b []byte) (any, error) { return decodeRecord(b) }, &record},
 		{"record-1-upload", func() []byte { return encodeRecord(&upload) }, func(b []byte) (any, error) { return decodeRecord(b) }, &upload},
