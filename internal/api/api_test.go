@@ -416,6 +416,42 @@ func TestErrorsRepeatNothing(t *testing.T) {
 	t.Logf("%d calls", calls)
 }
 
+// Each page of the policy (document, language, media type) has a tag of its own;
+// the same page again need not be sent.
+func TestPolicyPagesAreToldApart(t *testing.T) {
+	w := newWorld(t, api.Limits{})
+	tags := map[string]string{}
+	for _, c := range []struct{ path, accept, language, want string }{
+		{"/policy/cookies", "text/html", "en", "en"},
+		{"/policy/cookies", "text/html", "de-AT, en;q=0.5", "de"},
+		{"/policy/cookies", "text/html", "zh-HK", "zh-Hant"},
+		{"/policy/cookies", "text/plain", "de", "de"},
+		{"/policy/cookies", "text/plain", "", "en"},
+		{"/policy", "text/html", "de", "en"}, // there is no other
+		{"/policy/agreement", "text/html", "en", "en"},
+	} {
+		header := []string{"Accept", c.accept, "Accept-Language", c.language}
+		got := w.want(w.call("", "GET", c.path, nil, header...), 200)
+		name, tag := strings.Join([]string{c.path, c.accept, c.language}, " "), got.header.Get("ETag")
+		if got.header.Get("Content-Language") != c.want || got.header.Get("Vary") != "Accept, Accept-Language" {
+			t.Errorf("%s: language %q, varies by %q", name, got.header.Get("Content-Language"), got.header.Get("Vary"))
+		}
+		if other, taken := tags[tag]; taken || len(tag) < 20 || strings.HasPrefix(tag, "W/") {
+			t.Errorf("%s has the tag %s, as has %s", name, tag, other)
+		}
+		tags[tag] = name
+		again := w.call("", "GET", c.path, nil, append(header, "If-None-Match", tag)...)
+		if again.status != 304 || len(again.raw) != 0 || again.header.Get("ETag") != tag {
+			t.Errorf("%s again: %d, %d bytes, tag %s", name, again.status, len(again.raw), again.header.Get("ETag"))
+		}
+	}
+	for tag, name := range tags {
+		if r := w.call("", "GET", "/policy/cookies", nil, "Accept", "text/html", "Accept-Language", "de", "If-None-Match", tag); (r.status == 304) != (name == "/policy/cookies text/html de-AT, en;q=0.5") {
+			t.Errorf("the tag of %s passes for the German page: %d", name, r.status)
+		}
+	}
+}
+
 func TestPagesLoadNothingFromElsewhere(t *testing.T) {
 	w := newWorld(t, api.Limits{})
 	for _, path := range []string{"/docs", "/policy", "/policy/agreement", "/openapi.json"} {

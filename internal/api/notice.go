@@ -2,12 +2,15 @@ package api
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -56,13 +59,23 @@ func (s *server) notice(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "public, max-age=60")
 	h.Set("Vary", "Accept, Accept-Language")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("ETag", `"`+strings.TrimPrefix(info.Version, "sha256:")+`"`)
+	h.Set("ETag", entityTag(page.Bytes()))
+	if o.Language != "" {
+		h.Set("Content-Language", o.Language)
+	}
 	if wantsText(r) {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 	} else {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 	}
-	_, _ = w.Write(page.Bytes())
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page.Bytes()))
+}
+
+// entityTag is of the very bytes: a policy has a page per document, language and
+// media type, and no two of them may pass for each other (RFC 9110, 8.8.3).
+func entityTag(page []byte) string {
+	sum := sha256.Sum256(page)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
 // mainDocument is the document that most rules stand in: at /policy people look

@@ -85,6 +85,8 @@ func (e *Engine) Approve(ctx context.Context, c Call, id string) (Approval, erro
 		switch {
 		case err != nil:
 			return Approval{}, err
+		case !mayActFor(c.Actor, a.Purpose):
+			return Approval{}, mayNot("this token does not carry the purpose")
 		case a.AskedBy == c.Actor.Name:
 			return Approval{}, mayNot("somebody else must approve what you asked for")
 		case slices.Contains(a.ApprovedBy, c.Actor.Name):
@@ -115,7 +117,8 @@ func (e *Engine) Approve(ctx context.Context, c Call, id string) (Approval, erro
 }
 
 // Approvals lists what waits for agreement or was agreed to and has not
-// expired. What has expired is forgotten here.
+// expired, of the purposes that the caller may act for: a reason speaks of a
+// person. What has expired is forgotten here.
 func (e *Engine) Approvals(ctx context.Context, c Call) ([]Approval, error) {
 	if err := authorise(c, opApprove, abide.SubjectID{}); err != nil {
 		return nil, err
@@ -131,7 +134,9 @@ func (e *Engine) Approvals(ctx context.Context, c Call) ([]Approval, error) {
 			return nil, err
 		}
 		if e.now().Before(a.Expires) {
-			out = append(out, *a)
+			if mayActFor(c.Actor, a.Purpose) {
+				out = append(out, *a)
+			}
 			continue
 		}
 		if err := e.store.DropRecord(ctx, recordApproval, rows[i].Name); err != nil && !isNotFound(err) {

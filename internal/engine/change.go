@@ -345,7 +345,7 @@ func (e *Engine) idempotency(c Call, op operation, request any) (idempotency, er
 	if err != nil {
 		return idempotency{}, storageError(err)
 	}
-	return idempotency{key: e.vault.IdempotencyKey(c.Token, c.IdempotencyKey), digest: digest}, nil
+	return idempotency{key: e.vault.IdempotencyKey(c.keyScope(), c.IdempotencyKey), digest: digest}, nil
 }
 
 // remembered returns the answer that an earlier request under the same key got,

@@ -159,6 +159,46 @@ func TestCollectIdempotency(t *testing.T) {
 	})
 }
 
+// A token that bears the name of one that was revoked, or of Abide's own import,
+// does not get its answers: keys belong to the secret.
+func TestIdempotencyIsTheTokensOwn(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		bearer := func() engine.Call {
+			secret, info, err := w.e.CreateToken(t.Context(), admin, engine.NewToken{Name: "import",
+				Actor: abide.Actor{Kind: abide.ActorService, Name: "import", Purposes: app.Actor.Purposes}})
+			must(t, err)
+			return engine.Call{Actor: info.Actor, Token: info.Name, Credential: engine.Credential(secret), IdempotencyKey: "k"}
+		}
+		first := bearer()
+		ann, err := w.e.CreateSubject(t.Context(), first, engine.NewSubject{Jurisdiction: "HK"})
+		must(t, err)
+		req := put(ann.ID, "shop", items{"person.orders": map[string]int{"n": 1}})
+		kept, err := w.e.Collect(t.Context(), first, req)
+		must(t, err)
+		must(t, w.e.RevokeToken(t.Context(), admin, "import"))
+		second := bearer()
+		byName := second
+		byName.Credential = nil
+		for _, c := range []engine.Call{second, byName} {
+			got, err := w.e.CreateSubject(t.Context(), c, engine.NewSubject{Jurisdiction: "HK"})
+			must(t, err)
+			if got.ID == ann.ID || got.Existing {
+				t.Errorf("got the subject that another token made")
+			}
+			other, err := w.e.Collect(t.Context(), c, req)
+			must(t, err)
+			if slices.Equal(other.Items, kept.Items) {
+				t.Errorf("got the answer that another token got")
+			}
+		}
+		again, err := w.e.Collect(t.Context(), first, req)
+		must(t, err)
+		if !slices.Equal(again.Items, kept.Items) {
+			t.Errorf("the retry kept %v, the first try %v", again.Items, kept.Items)
+		}
+	})
+}
+
 // A change whose outcome the store could not tell is neither lost nor done
 // twice.
 func TestCollectOutcomeUnknown(t *testing.T) {

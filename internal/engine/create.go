@@ -138,7 +138,7 @@ func (e *Engine) newCreation(ctx context.Context, c Call, n NewSubject) (*creati
 		cr.finds = append(cr.finds, finder{category: vault.Reference, values: values, content: content})
 	}
 	if c.IdempotencyKey != "" {
-		values, err := e.vault.IndexCreation(c.Token, c.IdempotencyKey)
+		values, err := e.vault.IndexCreation(c.keyScope(), c.IdempotencyKey)
 		if err != nil {
 			return nil, storageError(err)
 		}

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,47 @@ func TestUnknownChannelsRefused(t *testing.T) {
 		for _, ch := range []abide.Channel{"pigeon", "ann@example.test", abide.Channel(strings.Repeat("x", 1<<20))} {
 			wantError(t, give(ch), abide.CodeInvalid, "unknown_channel")
 		}
+	})
+}
+
+// Whoever may not act for a purpose neither sees what is asked for it, nor agrees
+// to it.
+func TestApprovalsOfOwnPurposes(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		id := w.person(engine.NewSubject{})
+		ask := func(by engine.Call, p abide.Purpose) string {
+			a, err := w.e.AskApproval(t.Context(), by, engine.ApprovalRequest{Subject: id, Purpose: p,
+				Categories: []abide.Category{"person.email"}, Reason: "Ann Smith complains"})
+			must(t, err)
+			return a.ID
+		}
+		mara := serving("mara", "provide", "newsletter")
+		provide, newsletter := ask(mara, "provide"), ask(mara, "newsletter")
+		for _, c := range []struct {
+			call engine.Call
+			want []string
+		}{
+			{serving("sam", "provide"), []string{provide}},
+			{serving("eve", "newsletter"), []string{newsletter}},
+			{serving("ben", "books"), nil},
+			{mara, []string{provide, newsletter}},
+			{admin, []string{provide, newsletter}},
+		} {
+			got, err := w.e.Approvals(t.Context(), c.call)
+			must(t, err)
+			var ids []string
+			for _, a := range got {
+				ids = append(ids, a.ID)
+			}
+			slices.Sort(ids)
+			want := slices.Sorted(slices.Values(c.want))
+			if !slices.Equal(ids, want) {
+				t.Errorf("%s sees %v, want %v", c.call.Token, ids, want)
+			}
+		}
+		_, err := w.e.Approve(t.Context(), serving("eve", "newsletter"), provide)
+		wantError(t, err, abide.CodeDenied, "actor_may_not")
+		must2(w.e.Approve(t.Context(), serving("sam", "provide"), provide))(t)
 	})
 }
 

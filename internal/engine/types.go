@@ -13,11 +13,22 @@ type Call struct {
 	// IdempotencyKey makes a retried mutating call return the first answer.
 	// Another request under the same key is an error. Empty: none.
 	IdempotencyKey string
-	// Token names the credential, so that keys of different callers never meet.
+	// Token names the credential, for the log.
 	Token string
 	// Credential is the hash of the token's secret (Credential), by which a
 	// link finds out whether the token still stands. Nil: known otherwise.
 	Credential []byte
+}
+
+// keyScope is within what an Idempotency-Key is the caller's own. A name may be
+// given again once its token is revoked; a secret never is, so whoever bears a
+// name later does not get the answers of who bore it before. Callers that bear
+// no token (the command line, an import) are told apart by name.
+func (c Call) keyScope() string {
+	if c.Credential != nil {
+		return "token\x00" + string(c.Credential)
+	}
+	return "name\x00" + c.Token
 }
 
 // NewSubject asks for a data subject.

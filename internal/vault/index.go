@@ -61,8 +61,8 @@ func (v *Vault) IndexReference(in storage.IndexKeys, reference string) ([]storag
 
 // IndexCreation returns the look-up values by which a retried creation finds
 // the subject that the first try made.
-func (v *Vault) IndexCreation(token, key string) ([]storage.IndexValue, error) {
-	value, err := v.ring.Digest(append([]byte("abide/index/creation/1\x00"), v.IdempotencyKey(token, key)...))
+func (v *Vault) IndexCreation(scope, key string) ([]storage.IndexValue, error) {
+	value, err := v.ring.Digest(append([]byte("abide/index/creation/1\x00"), v.IdempotencyKey(scope, key)...))
 	if err != nil {
 		return nil, fmt.Errorf("vault: index a creation: %w", err)
 	}

@@ -97,10 +97,10 @@ func (v *Vault) OpenConsent(k *SubjectKeys, row *storage.ConsentRow) (*abide.Con
 	return e, body[n:], nil
 }
 
-// IdempotencyKey hashes a caller's key together with the name of its token, so
-// that the keys of two callers never meet and the stored one tells nothing.
-func (v *Vault) IdempotencyKey(token, key string) []byte {
-	sum := sha256.Sum256(v.ad("abide/idempotency/1", abide.SubjectID{}).text(token).text(key))
+// IdempotencyKey hashes a caller's key together with its scope, so that the keys
+// of two callers never meet and the stored one tells nothing.
+func (v *Vault) IdempotencyKey(scope, key string) []byte {
+	sum := sha256.Sum256(v.ad("abide/idempotency/1", abide.SubjectID{}).text(scope).text(key))
 	return sum[:]
 }
 
