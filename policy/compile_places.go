@@ -174,7 +174,11 @@ func (c *compiler) controllers() {
 		if !slices.Contains(d.Rule.LawOf, rule.LawOfController) {
 			continue
 		}
-		place, ok := c.p.laws.Named(d.Rule.Controller)
+		said := d.Rule.Controller
+		if d.Rule.Party != nil {
+			said = d.Rule.Party.Address.Country
+		}
+		place, ok := c.p.laws.Named(said)
 		if ok {
 			c.controller[d.Name] = c.p.places.index[place]
 		} else if c.p.laws != nil {

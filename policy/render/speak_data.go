@@ -20,7 +20,14 @@ func (s *speaker) document(d *rule.Document) {
 	}
 	c := lead("this document is " + quote(d.Title) + " (" + string(d.Name) + "), in the language " + quote(d.Language))
 	c.addIf(d.TranslationOf != "", "it translates "+s.names.document(string(d.TranslationOf))+" ("+string(d.TranslationOf)+")")
-	c.addIf(d.Controller != "", "the controller is "+d.Controller)
+	if d.Party != nil {
+		c.party(d.Party)
+	} else {
+		c.addIf(d.Controller != "", "the controller is "+d.Controller)
+	}
+	c.addIf(len(d.StoredIn) > 0, "the data is kept in "+list(places(d.StoredIn)))
+	c.addIf(d.NoticeAt != "", "the page is published at "+d.NoticeAt)
+	c.addIf(d.RightsAt != "", "people exercise their rights at "+d.RightsAt)
 	switch laws := s.laws(d.LawOf); len(laws) {
 	case 0:
 		c.add("the law of where the person lives applies")
@@ -44,6 +51,12 @@ func (s *speaker) document(d *rule.Document) {
 	for _, clause := range d.Clauses {
 		s.suppressions(clause)
 	}
+}
+
+func (c *clauses) party(p *rule.Party) {
+	c.add("the controller is " + p.Text())
+	c.addIf(p.Contact != "", "ask there for "+p.Contact)
+	c.addIf(p.URL != "", "its page is "+p.URL)
 }
 
 // acceptedLaw says who answers for law values that nobody reviewed.
@@ -216,6 +229,7 @@ func (s *speaker) categoryRule(r *rule.Category) {
 		c.add("we keep " + what)
 	}
 	c.addIf(len(r.DerivedFrom) > 0, "it is derived from "+list(s.categoriesOf(r.DerivedFrom))+" and goes when one of them may no longer be used")
+	c.addIf(r.DPV != "", "the Data Privacy Vocabulary calls it "+r.DPV)
 	c.addIf(r.TwoParty, "it belongs to both parties, and one who erases their copy does not erase the other's")
 	c.addIf(r.Elsewhere, "it is kept by a system of our own, and only decided about here")
 	c.addIf(r.CountPer != "", "it is counted by the "+r.CountPer+" and never kept, so it is about nobody")

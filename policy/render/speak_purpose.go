@@ -24,6 +24,7 @@ func (s *speaker) purposeRule(p *rule.Purpose) {
 	}
 	c.lead += " " + strings.Join(does, "; ")
 	c.add(calledToo(p.Words, title))
+	c.addIf(p.DPV != "", "the Data Privacy Vocabulary calls it "+p.DPV)
 	c.addIf(len(p.Offers) > 0, "we offer "+s.offers(p.Offers))
 	c.addIf(len(p.Topics) > 0, "its topics are "+list(prettyRefs(p.Topics))+", each refused on its own or all together")
 	c.addIf(len(p.Channels) > 0, "its channels are "+list(channels(p.Channels))+", each refused on its own")

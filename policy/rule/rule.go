@@ -5,7 +5,11 @@
 // every finding points at a line.
 package rule
 
-import abide "github.com/abide-privacy/abide"
+import (
+	"strings"
+
+	abide "github.com/abide-privacy/abide"
+)
 
 // Set is a whole policy: all documents of a folder, as written.
 type Set struct {
@@ -40,16 +44,49 @@ type Document struct {
 	Title         string
 	Language      string // BCP 47, "en" unless the file says otherwise
 	TranslationOf abide.DocumentName
-	Controller    string
-	LawOf         []LawOf // strictest(...); empty means residence
-	YieldsTo      *Yield
-	Clauses       []*Clause // in order of their headings
-	Span          abide.Span
-	Sidecar       string // file that holds the rules, if not File
-	AcceptsLaw    []AcceptedLaw
+	Controller    string // as the page says it; of a Party, its parts with commas between
+	// Party is the controller part by part, as receipts of consent need it; nil
+	// if the policy says it in one text.
+	Party *Party
+	// StoredIn are the places where the data is kept. NoticeAt and RightsAt are
+	// where the page is published and where people exercise their rights.
+	StoredIn   []Ref
+	NoticeAt   string
+	RightsAt   string
+	LawOf      []LawOf // strictest(...); empty means residence
+	YieldsTo   *Yield
+	Clauses    []*Clause // in order of their headings
+	Span       abide.Span
+	Sidecar    string // file that holds the rules, if not File
+	AcceptsLaw []AcceptedLaw
 	// Labels are what the parts of the published page that are made from rules
 	// say in this document's language, where it is not what Abide would say.
 	Labels []Label
+}
+
+// Party is a controller with what it takes to reach it.
+type Party struct {
+	Name    string
+	Contact string // whom to ask for, such as the privacy desk
+	Email   string
+	Phone   string
+	URL     string
+	Address Address
+}
+
+// Address is a postal address.
+type Address struct{ Street, City, Region, Postcode, Country string }
+
+// Text is the party in one line.
+func (p *Party) Text() string {
+	a := &p.Address
+	var parts []string
+	for _, s := range []string{p.Name, a.Street, a.City, a.Region, a.Postcode, a.Country, p.Email, p.Phone} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Label is one text that the page says of itself, by its key in package labels.
@@ -185,6 +222,7 @@ type Category struct {
 	Name        abide.Category // group.row
 	Group       *Group
 	Words       []Word
+	DPV         string // what the Data Privacy Vocabulary calls it: EmailAddress
 	Format      string // text, email, phone, date, address, country, money, json, ip, imei, url, number, time, file
 	Find        string // "", "unique" or "many"
 	Many        bool   // several items per subject are ordinary
@@ -217,6 +255,7 @@ type Purpose struct {
 	At
 	Name      abide.Purpose
 	Title     string // for tables; the name, prettily, unless given
+	DPV       string // what the Data Privacy Vocabulary calls such a purpose: DirectMarketing
 	Words     []Word
 	Uses      []Ref
 	Contacts  []Ref // categories by which the person is contacted

@@ -7,6 +7,7 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy/diag"
+	"github.com/abide-privacy/abide/policy/dpv"
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
@@ -132,6 +133,7 @@ func (d *decoder) row(g *rule.Group, shared *rule.Category, f field) *rule.Categ
 		var own rule.Category
 		d.object("row "+f.name, field{f.name, f.at, unparen(f.expr)}, args{
 			"words":        d.spoken(&c.Words),
+			"dpv":          d.vocabulary(&c.DPV, "https://w3id.org/dpv/pd", dpv.PersonalData()),
 			"format":       d.word(&c.Format, formats...),
 			"find":         d.word(&c.Find, "unique", "many"),
 			"many":         d.boolean(&c.Many),

@@ -30,7 +30,10 @@ func (d *decoder) document(b *hclsyntax.Block) {
 	var translation *rule.Ref
 	d.body("document", b, args{
 		"title":          d.text(&doc.Title),
-		"controller":     d.text(&doc.Controller),
+		"controller":     d.controller(doc),
+		"stored_in":      d.places(&doc.StoredIn),
+		"notice_at":      d.link(&doc.NoticeAt),
+		"rights_at":      d.link(&doc.RightsAt),
 		"language":       d.language(doc),
 		"translation_of": d.ref(&translation),
 		"law_of":         d.lawOf(doc),

@@ -5,6 +5,7 @@ import (
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy/diag"
+	"github.com/abide-privacy/abide/policy/dpv"
 	"github.com/abide-privacy/abide/policy/rule"
 )
 
@@ -14,6 +15,7 @@ func (d *decoder) purpose(b *hclsyntax.Block) {
 	var message *field
 	d.body("purpose", b, args{
 		"title":     d.text(&p.Title),
+		"dpv":       d.vocabulary(&p.DPV, "https://w3id.org/dpv#vocab-purposes", dpv.Purposes()),
 		"words":     d.spoken(&p.Words),
 		"uses":      d.refs(&p.Uses),
 		"contacts":  d.refs(&p.Contacts),
