@@ -48,6 +48,8 @@ var importRules = []struct {
 		"the vault seals and opens values: it does no I/O and knows no use case"},
 	{"internal/consent", nil, []string{"internal/engine", "internal/api", "internal/storage", "cmd"},
 		"the rules of the ledger are pure: what they need is handed to them"},
+	{"internal/receipts", []string{"", "audit", "policy", "internal/receipts"}, nil,
+		"the published forms of a receipt are written from what is handed in: no store, no key, no use case"},
 	{"internal/engine", nil, []string{"internal/api", "internal/site", "internal/storage/sqlite", "internal/storage/postgres", "cmd"},
 		"a use case works on any store and under any transport"},
 	{"internal/api", nil, []string{"internal/storage", "internal/blob", "internal/vault", "internal/keys", "cmd"},

@@ -86,6 +86,7 @@ func encodePart(p *Part) ([]byte, bool) {
 	o.id("other", p.Other)
 	o.text("reason", p.Reason)
 	o.text("receipt", p.Receipt)
+	o.text("receipt_digest", p.Digest)
 	o.text("ref", p.Ref)
 	o.items("removed", p.Removed)
 	o.text("service", string(p.Service))

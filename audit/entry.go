@@ -129,7 +129,8 @@ type Part struct {
 	Ref      string              `json:"ref,omitempty"`
 	Consent  uint64              `json:"consent,omitempty"` // number of the event in the ledger
 	Action   abide.ConsentAction `json:"action,omitempty"`
-	Receipt  string              `json:"receipt,omitempty"` // id of the signed receipt
+	Receipt  string              `json:"receipt,omitempty"`        // id of the signed receipt
+	Digest   string              `json:"receipt_digest,omitempty"` // hex SHA-256 of the signed receipt
 	Terms    string              `json:"terms,omitempty"`
 	Document abide.DocumentName  `json:"document,omitempty"`
 	Topic    abide.Topic         `json:"topic,omitempty"`

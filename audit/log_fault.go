@@ -30,6 +30,11 @@ const (
 	ProofMalformed      FaultCode = "proof_malformed"      // not a proof
 	ProofWrong          FaultCode = "proof_wrong"          // does not prove it
 	ExportMalformed     FaultCode = "export_malformed"     // not an export
+	DocumentMalformed   FaultCode = "document_malformed"   // not a receipt or certificate
+	DocumentKey         FaultCode = "document_key"         // signed with another key than those given
+	DocumentSignature   FaultCode = "document_signature"   // changed, or made by somebody else
+	DocumentDiffers     FaultCode = "document_differs"     // its parts do not agree with each other
+	DocumentNotProved   FaultCode = "document_not_proved"  // it came without the proof that the log has it
 	TooLarge            FaultCode = "too_large"            // larger than anything of its kind may be
 )
 

@@ -33,6 +33,25 @@ func (v *variant) lapsed(c *Consent, at time.Time) bool {
 	return false
 }
 
+// ConsentEnds returns when a consent to the purpose that was given at since ends
+// by itself, for a person of these facts. It is false if it has no such end.
+func (p *Policy) ConsentEnds(purpose abide.Purpose, f *Facts, since time.Time) (end time.Time, ok bool) {
+	pu, known := p.Purpose(purpose)
+	if !known || f == nil {
+		return time.Time{}, false
+	}
+	v, known := p.variantFor(p.bindingPurpose(pu, f, since), f)
+	if !known {
+		return time.Time{}, false
+	}
+	for _, d := range v.lasts {
+		if t := after(since, d); !ok || t.Before(end) {
+			end, ok = t, true
+		}
+	}
+	return end, ok
+}
+
 // Anchors that are no events.
 const (
 	anchorObtained     = "obtained"

@@ -416,7 +416,7 @@ func (m *Main) consentCommand() *cobra.Command {
 	} {
 		cmd.AddCommand(m.consentWrite(&p, a.use, a.action, a.short))
 	}
-	cmd.AddCommand(m.consentAccept(&p), &cobra.Command{
+	cmd.AddCommand(m.consentAccept(&p), m.consentReceipt(&p), m.documentVerify("Check a receipt offline"), &cobra.Command{
 		Use: "list SUBJECT", Short: "Show the state of every purpose and the ledger it follows from", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := subjectPath(args[0], "/consents")

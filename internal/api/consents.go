@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/engine"
 )
@@ -104,8 +106,10 @@ func (s *server) consents() {
 		publicKey
 		Earlier []publicKey `json:"earlier" doc:"keys that signed before a rotation and verify what they signed"`
 	}
-	operation(s, "receipt-key", http.MethodGet, "/v1/receipt-key", "Consent", "The key that verifies receipts and certificates",
-		"Ed25519 (RFC 8032); keep it to verify receipts without this server. Each document names the key that signed it; earlier keys sign nothing any more.", http.StatusOK,
+	register(s, huma.Operation{OperationID: "receipt-key", Method: http.MethodGet, Path: "/v1/receipt-key", Summary: "The key that verifies receipts and certificates",
+		Description: "Ed25519 (RFC 8032); keep it to verify receipts without this server. Each document names the key that signed it; earlier keys sign nothing any more. Whoever verifies needs no token to ask.",
+		Tags:        []string{"Consent"}, DefaultStatus: http.StatusOK, MaxBodyBytes: s.limits.Body, Security: []map[string][]string{},
+		Errors: []int{http.StatusServiceUnavailable}},
 		func(context.Context, *struct{}) (*body[publicKeys], error) {
 			out := publicKeys{Earlier: []publicKey{}}
 			for i, k := range s.engine.PublicKeys() {

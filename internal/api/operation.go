@@ -35,21 +35,27 @@ type created[T any] struct {
 // operation registers one call. Errors pass through problemOf, and those that
 // are ours are logged with their cause; the cause never reaches the caller.
 func operation[I, O any](s *server, id, method, path, tag, summary, description string, status int, h func(context.Context, *I) (*O, error)) {
-	op := huma.Operation{
+	register(s, huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, Description: description,
 		Tags: []string{tag}, DefaultStatus: status, MaxBodyBytes: s.limits.Body,
 		Errors: []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
 			http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
-	}
+	}, h)
+}
+
+// register registers a call. One whose description says that it takes no
+// credentials is open to everybody.
+func register[I, O any](s *server, op huma.Operation, h func(context.Context, *I) (*O, error)) {
+	open := op.Security != nil && len(op.Security) == 0
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
-		if err := required(ctx); err != nil {
+		if err := required(ctx); err != nil && !open {
 			return nil, problemOf(err)
 		}
 		out, err := h(ctx, in)
 		if err != nil {
 			p := problemOf(err)
 			if p.Status >= http.StatusInternalServerError {
-				s.log.Error("request failed", "operation", id, "code", p.Code, "error", err.Error())
+				s.log.Error("request failed", "operation", op.OperationID, "code", p.Code, "error", err.Error())
 			}
 			return nil, p
 		}

@@ -39,17 +39,5 @@ func (s *server) proofs() {
 			return answer(got, err)
 		})
 
-	operation(s, "read-receipt", http.MethodGet, "/v1/subjects/{id}/receipts/{event}", "Consent", "The receipt of an event, with its proof",
-		"The receipt as it was signed, and from about a second after the event the proof that the log has it. Whoever keeps both notices a log that was cut.", http.StatusOK,
-		func(ctx context.Context, in *struct {
-			SubjectPath
-			Event uint64 `path:"event" minimum:"1" doc:"Number of the event in the ledger"`
-		}) (*body[engine.ProvedReceipt], error) {
-			id, err := in.subject()
-			if err != nil {
-				return nil, err
-			}
-			got, err := s.engine.Receipt(ctx, callOf(ctx), id, in.Event)
-			return answer(got, err)
-		})
+	s.receipts()
 }

@@ -81,7 +81,6 @@ func (ch *change) writeConsent(w ConsentWrite, action abide.ConsentAction, impor
 		now := state.Find(ev.Purpose)
 		ch.ConsentIndex = append(ch.ConsentIndex, storage.ConsentIndexRow{Subject: ch.id, Purpose: ev.Purpose, Terms: now.Terms, Effect: effectOf(&now)})
 	}
-	ch.logConsent(&ev, receipt.ID)
 	return receipt, nil
 }
 
@@ -168,7 +167,8 @@ func (ch *change) guardianSays(ev *abide.ConsentEvent) {
 	}
 }
 
-// receipt signs the receipt of an event and adds the ledger's row.
+// receipt signs the receipt of an event and adds the ledger's row and the log
+// entry.
 func (ch *change) receipt(ev *abide.ConsentEvent) (Receipt, error) {
 	e := ch.engine
 	id := abide.NewSubjectID(ch.now).String()
@@ -183,11 +183,15 @@ func (ch *change) receipt(ev *abide.ConsentEvent) (Receipt, error) {
 		return Receipt{}, storageError(err)
 	}
 	ch.Consents, ch.events = append(ch.Consents, row), append(ch.events, *ev)
+	ch.logConsent(ev, r.ID, audit.ReceiptDigest(signed))
 	return *r, nil
 }
 
-func (ch *change) logConsent(ev *abide.ConsentEvent, receipt string) {
+// logConsent commits the log to the receipt, to every byte of it: no other can be
+// made for the same entry.
+func (ch *change) logConsent(ev *abide.ConsentEvent, receipt, digest string) {
 	p := partOf(ch.call)
+	p.Digest = digest
 	p.Consent, p.Action, p.Receipt, p.Terms, p.Document, p.Reason = ev.N, ev.Action, receipt, ev.Terms, ev.Document, ev.Evidence.Note
 	env := ch.engine.envelope(ch.call, audit.Consented)
 	env.Purpose, env.Policy = ev.Purpose, ch.policy().Version()

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 
 	abide "github.com/abide-privacy/abide"
@@ -15,20 +14,7 @@ import (
 
 // LogProof shows, without this server, that an entry is in the log
 // (spec/log.md, rule 15).
-type LogProof struct {
-	Origin     string `json:"origin"`
-	Index      uint64 `json:"index"`
-	Commitment string `json:"commitment"` // hex: the entry in the log
-	Proof      string `json:"proof"`      // c2sp.org/tlog-proof, with the checkpoint
-	Part       []byte `json:"part"`       // opens to the commitment
-	Envelope   []byte `json:"envelope"`   // opens to the same commitment
-}
-
-// ProvedReceipt is a receipt and, once its entry is in the log, the proof of it.
-type ProvedReceipt struct {
-	Receipt json.RawMessage `json:"receipt"`
-	Log     *LogProof       `json:"log,omitempty"`
-}
+type LogProof = audit.LogEvidence
 
 // ProveEntry proves an entry of a person's log.
 func (e *Engine) ProveEntry(ctx context.Context, c Call, id abide.SubjectID, n uint64) (LogProof, error) {
@@ -101,6 +87,10 @@ func (e *Engine) ProveLook(ctx context.Context, c Call, id abide.SubjectID, key 
 	case err != nil:
 		return LogProof{}, storageError(err)
 	}
+	return e.proveLook(ctx, s, key, look)
+}
+
+func (e *Engine) proveLook(ctx context.Context, s *subject, key LookReceipt, look *storage.Look) (LogProof, error) {
 	opened, err := e.vault.ProveLook(s.keys, look)
 	if err != nil {
 		return LogProof{}, err
@@ -119,45 +109,6 @@ func (e *Engine) proof(ctx context.Context, number, leaf uint64, commitment audi
 	}
 	return LogProof{Origin: checkpoint.Origin, Index: leaf, Commitment: hex.EncodeToString(commitment[:]),
 		Proof: string(p.Encode()), Part: opened.Part, Envelope: opened.Envelope}, nil
-}
-
-// Receipt returns the receipt of an event in the ledger of consent, as it was
-// signed, and the proof of its entry once the log has it.
-func (e *Engine) Receipt(ctx context.Context, c Call, id abide.SubjectID, event uint64) (ProvedReceipt, error) {
-	s, err := e.provable(ctx, c, id, opSeeConsents)
-	if err != nil {
-		return ProvedReceipt{}, err
-	}
-	defer s.close()
-	none := &abide.Error{Code: abide.CodeNotFound, Detail: "unknown_receipt", Message: "the ledger has no such event of this person",
-		Hint: "see /v1/subjects/{id}/consents for the events"}
-	if event == 0 {
-		return ProvedReceipt{}, none
-	}
-	rows, err := e.store.ConsentEvents(ctx, id, event-1, 1)
-	if err != nil {
-		return ProvedReceipt{}, storageError(err)
-	}
-	if len(rows) == 0 || rows[0].N != event || rows[0].Purpose != "" && !mayActFor(c.Actor, rows[0].Purpose) {
-		return ProvedReceipt{}, none
-	}
-	_, signed, err := e.vault.OpenConsent(s.keys, &rows[0])
-	if err != nil {
-		return ProvedReceipt{}, err
-	}
-	var receipt audit.Receipt
-	if err := json.Unmarshal(signed, &receipt); err != nil {
-		return ProvedReceipt{}, storageError(err)
-	}
-	out := ProvedReceipt{Receipt: signed}
-	proof, err := e.proveEntry(ctx, s, receipt.LogEntry)
-	switch {
-	case err == nil:
-		out.Log = &proof
-	case abide.ErrorDetail(err) != "not_in_log_yet":
-		return ProvedReceipt{}, err
-	}
-	return out, nil
 }
 
 func noSuchEntry() error {

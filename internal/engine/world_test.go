@@ -24,6 +24,7 @@ import (
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
 	"github.com/abide-privacy/abide/internal/testx/citus"
 	"github.com/abide-privacy/abide/internal/testx/pg"
+	"github.com/abide-privacy/abide/policy"
 )
 
 // stores opens the two stores of one deployment; again, after a kill, the same.
@@ -127,6 +128,7 @@ func sameScenarios() error {
 
 // world is a running deployment with a clock that only tests move.
 type world struct {
+	laws   *policy.Laws
 	t      *testing.T
 	open   stores
 	ring   *keys.Keyring
@@ -215,7 +217,7 @@ func (w *world) tryStart() error {
 	e, err := engine.Open(context.WithoutCancel(w.t.Context()), engine.Options{
 		Store: &faultyStore{Store: w.store, f: w.faults}, Keys: &faultyKeys{KeyStore: w.keys, f: w.faults},
 		Keyring: w.ring, Clock: w.clock.now, Node: "n1", Ledger: &faultyLedger{Ledger: w.ledger, f: w.faults},
-		Blobs: &faultyBlobs{Store: w.blobs, f: w.faults}})
+		Blobs: &faultyBlobs{Store: w.blobs, f: w.faults}, Laws: w.laws})
 	w.e = e
 	return err
 }
