@@ -143,7 +143,7 @@ func (m *Main) restore(ctx context.Context, f restoreFlags, args []string) error
 		return err
 	}
 	defer st.close(context.WithoutCancel(ctx))
-	if _, err := st.engine.DestroyKeysOfErased(ctx); err != nil {
+	if _, err := st.engine.SweepKeys(ctx, true, m.sweeping()); err != nil {
 		return err
 	}
 	state, err := st.engine.RestoreState(ctx, localCaller())
@@ -172,6 +172,18 @@ func (m *Main) findLedger(f restoreFlags) error {
 	return &abide.Error{Code: abide.CodeNotFound, Detail: "no_restore_ledger",
 		Message: "there is no restore ledger in " + dir,
 		Hint:    "name it with --restore-ledger; if it is lost, --ledger-lost restores without it, and denies what rests on consent until that is resolved"}
+}
+
+// sweeping tells how far the search for keys of erased people has come.
+func (m *Main) sweeping() func(engine.KeySweep) {
+	told := 0
+	fmt.Fprintln(m.Stderr, "abide: looking for keys of erased people; ended here, the server goes on with it")
+	return func(s engine.KeySweep) {
+		if s.Looked >= told+100_000 {
+			told = s.Looked
+			fmt.Fprintf(m.Stderr, "abide: looked at the keys of %d people\n", told)
+		}
+	}
 }
 
 func copyKeyring(from, data string) error {
@@ -267,7 +279,7 @@ func (m *Main) showRestored(s engine.RestoreState, u restoredUploads, asJSON boo
 		n    int
 		what string
 	}{{r.Unknown, "people whom the backup does not know are lost"}, {r.Unreadable, "records could not be read: their key is gone"},
-		{r.Keys, "people erased before the backup had keys in it, which are destroyed"}, {r.Unclaimed, "people hold a value that others hold by now"}} {
+		{s.KeySweep.Destroyed, "people erased before the backup had keys in it, which are destroyed"}, {r.Unclaimed, "people hold a value that others hold by now"}} {
 		if n.n > 0 {
 			fmt.Fprintf(m.Stdout, "%d %s\n", n.n, n.what)
 		}

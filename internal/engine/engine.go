@@ -70,7 +70,8 @@ type Engine struct {
 
 	generation atomic.Uint64 // counts restores of the store
 	gap        atomic.Pointer[Gap]
-	replayed   Replayed // at the start
+	replayed   Replayed     // at the start
+	known      *knownLedger // what the store remembered of the ledger; during the replay
 	marks      marks
 
 	policies policies
@@ -81,9 +82,12 @@ type Engine struct {
 	findings findings
 	tidying  housekeeping
 
+	sweepRows, sweepPages int // of one page, and between two saved positions
+
 	stripes [1024]sync.Mutex // one change per subject at a time on this node
 
 	erasures chan struct{} // wakes the erasure worker
+	sweeps   chan struct{} // wakes the sweeper
 	stop     context.CancelFunc
 	workers  sync.WaitGroup
 	closed   atomic.Bool
@@ -106,7 +110,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		store: o.Store, keys: o.Keys, vault: vault.New(o.Keyring), laws: o.Laws,
 		clock: o.Clock, log: o.Log, restore: o.Ledger, blobs: o.Blobs,
 		node: nodeName(o.Node), metrics: newMetrics(o.Metrics),
-		erasures: make(chan struct{}, 1),
+		erasures: make(chan struct{}, 1), sweeps: make(chan struct{}, 1),
+		sweepRows: housekeepingPage, sweepPages: sweepPages,
 	}
 	e.policies.init()
 	if err := e.checkKeys(ctx); err != nil {
@@ -130,7 +135,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	for _, work := range []func(context.Context){e.eraser, e.flusher, e.collector, e.housekeeper} {
+	for _, work := range []func(context.Context){e.eraser, e.flusher, e.collector, e.housekeeper, e.sweeper} {
 		e.workers.Add(1)
 		go func() { defer e.workers.Done(); work(run) }()
 	}

@@ -49,11 +49,15 @@ type RestoreState struct {
 	Generation uint64   `json:"generation"`       // counts restores
 	Replayed   Replayed `json:"replayed"`         // by this process, when it started
 	Gap        *Gap     `json:"gap,omitempty"`
+	// KeySweep is how far the search for keys of erased people has come, that a
+	// restore may have brought back.
+	KeySweep KeySweep `json:"key_sweep"`
 }
 
 type ledgerAbout struct {
 	Ledger     string `json:"ledger"`
 	Generation uint64 `json:"generation"`
+	Replaying  bool   `json:"replaying,omitempty"` // a replay that changed something has not ended
 }
 
 // knownLedger is what the store remembers.
@@ -233,7 +237,11 @@ func (e *Engine) RestoreState(ctx context.Context, c Call) (RestoreState, error)
 	if err := e.followGap(ctx); err != nil {
 		return RestoreState{}, err
 	}
-	s := RestoreState{Generation: e.generation.Load(), Replayed: e.replayed, Gap: e.gap.Load()}
+	sweep, _, err := e.keySweep(ctx)
+	if err != nil {
+		return RestoreState{}, storageError(err)
+	}
+	s := RestoreState{Generation: e.generation.Load(), Replayed: e.replayed, Gap: e.gap.Load(), KeySweep: sweep}
 	if e.restore != nil {
 		s.Ledger = e.restore.ID()
 	}
@@ -301,7 +309,8 @@ func (e *Engine) adoptLedger(ctx context.Context) error {
 			return storageError(err)
 		}
 	}
-	now := ledgerAbout{Ledger: e.restore.ID(), Generation: e.generation.Load()}
+	now := k.ledgerAbout
+	now.Ledger, now.Generation = e.restore.ID(), e.generation.Load()
 	if now == k.ledgerAbout {
 		return nil
 	}

@@ -185,29 +185,21 @@ func (e *Engine) noteOrphans(ctx context.Context, s *orphanSearch) (bool, error)
 // nobodys tells which of the ids, which follow the one given in their order,
 // are of no subject.
 func (e *Engine) nobodys(ctx context.Context, after abide.SubjectID, ids []abide.SubjectID) (map[abide.SubjectID]bool, error) {
-	left := map[abide.SubjectID]bool{}
-	for _, id := range ids {
-		left[id] = true
-	}
 	var kept canary
 	if _, err := e.setting(ctx, settingCanary, &kept); err != nil {
 		return nil, err
 	}
-	delete(left, kept.ID) // it has keys and is nobody, on purpose
-	last := ids[len(ids)-1]
-	for {
-		rows, err := e.store.ListSubjects(ctx, after, housekeepingPage)
-		if err != nil {
-			return nil, err
-		}
-		for i := range rows {
-			after = rows[i].ID
-			delete(left, after)
-		}
-		if len(rows) < housekeepingPage || bytes.Compare(after[:], last[:]) >= 0 {
-			return left, nil
+	rows, err := e.among(ctx, after, ids)
+	if err != nil {
+		return nil, err
+	}
+	left := map[abide.SubjectID]bool{}
+	for _, id := range ids {
+		if rows[id] == nil && id != kept.ID { // that has keys and is nobody, on purpose
+			left[id] = true
 		}
 	}
+	return left, nil
 }
 
 // madeAt is when an id was made (UUIDv7: its first six bytes are the time).

@@ -20,7 +20,6 @@ type Replayed struct {
 	Tombstones int `json:"tombstones"`         // erased people whom the backup does not know
 	Unknown    int `json:"unknown"`            // other people whom the backup does not know: they are lost
 	Unreadable int `json:"unreadable"`         // records whose key is gone
-	Keys       int `json:"keys_destroyed"`     // people erased before the backup whose keys came back with it
 	Unclaimed  int `json:"values_not_claimed"` // values that somebody else holds now
 }
 
@@ -59,70 +58,57 @@ func (e *Engine) replayLedger(ctx context.Context) (err error) {
 	}
 	e.generation.Store(max(known.Generation, tail.Generation, 1))
 	e.replayed.Records = tail.Records
+	e.known = known
 	if err := tail.Each(func(id abide.SubjectID, records []restore.Record) error { return e.replaySubject(ctx, id, records) }); err != nil {
 		return err
 	}
-	if e.replayed.Changed+e.replayed.Erased+e.replayed.Tombstones > 0 && e.restore.Alone() {
-		// The versions of people went back: from here on they are counted anew.
-		e.generation.Add(1)
-		if err := e.replayedOnRecord(ctx); err != nil {
-			return err
+	if known.Replaying {
+		if err := e.sweepAnew(ctx); err != nil {
+			return storageError(err)
+		}
+		e.wakeSweeper()
+		if e.restore.Alone() {
+			// The versions of people went back: from here on they are counted anew.
+			e.generation.Add(1)
+			if err := e.replayedOnRecord(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return e.saveMarks(ctx, known, tail)
 }
 
-// replayedOnRecord destroys keys that came back for people erased long before,
-// and logs the restore.
+// replayedOnRecord logs the restore.
 func (e *Engine) replayedOnRecord(ctx context.Context) error {
-	n, err := e.DestroyKeysOfErased(ctx)
-	if err != nil {
-		return err
-	}
-	e.replayed.Keys = n
 	env := e.envelope(systemCall, audit.Restored)
 	env.Object, env.Count = replayedNote, int64(e.replayed.Changed+e.replayed.Erased+e.replayed.Tombstones)
 	return e.noteStore(ctx, systemCall, env)
 }
 
-// DestroyKeysOfErased destroys keys of people who are erased: the key store may
-// have been restored from an older backup than the data.
-func (e *Engine) DestroyKeysOfErased(ctx context.Context) (n int, err error) {
-	for after := (abide.SubjectID{}); ; {
-		rows, err := e.store.ListSubjects(ctx, after, 500)
+// beginReplay makes it durable, before the first change of a replay, that one
+// is under way: killed in it, the next start finds some of it done, and must
+// know all the same that the store went back.
+func (e *Engine) beginReplay(ctx context.Context) error {
+	k := e.known
+	if k.Replaying {
+		return nil
+	}
+	now := k.ledgerAbout
+	now.Replaying = true
+	err := e.putLedgerRecord(ctx, recordAbout, k.version, now)
+	if errors.Is(err, storage.ErrConflict) {
+		fresh, err := e.loadMarks(ctx)
 		if err != nil {
-			return n, storageError(err)
+			return err
 		}
-		for i := range rows {
-			after = rows[i].ID
-			if rows[i].Status != abide.StatusErased {
-				continue
-			}
-			gone, err := e.destroyAgain(ctx, &rows[i])
-			if err != nil {
-				return n, err
-			}
-			if gone {
-				n++
-			}
-		}
-		if len(rows) < 500 {
-			return n, nil
-		}
+		k.ledgerAbout, k.version = fresh.ledgerAbout, fresh.version
+		return storage.ErrConflict // another node starts too; whoever is at it builds again
 	}
-}
-
-func (e *Engine) destroyAgain(ctx context.Context, row *storage.SubjectRow) (bool, error) {
-	held, err := e.keys.Get(ctx, row.ID)
 	if err != nil {
-		return false, storageError(err)
+		return storageError(err)
 	}
-	for _, k := range held {
-		if row.Law == nil || k.Compartment != storage.Law {
-			return true, storageError(e.keys.Destroy(ctx, row.ID, erased(row.Law != nil)))
-		}
-	}
-	return false, nil
+	k.ledgerAbout, k.version = now, k.version+1
+	return nil
 }
 
 // replaySubject brings back what the ledger holds of one subject, in its order.
@@ -193,6 +179,9 @@ func (e *Engine) replayErasure(ctx context.Context, id abide.SubjectID, r *resto
 	if err := e.sealReplayedErasure(ch, &was, stepCertified); err != nil {
 		return err
 	}
+	if err := e.beginReplay(ctx); err != nil {
+		return err
+	}
 	if err := e.commit(ctx, ch); err != nil {
 		return err
 	}
@@ -238,6 +227,9 @@ func (e *Engine) tombstone(ctx context.Context, id abide.SubjectID, was *ledgerE
 	}
 	ch := &storage.Change{Row: storage.SubjectRow{ID: id, Kind: kind, Status: abide.StatusErased, Version: 1, Created: r.At}}
 	if err := e.sealReplayedErasure(ch, was, storage.ErasureDone); err != nil {
+		return err
+	}
+	if err := e.beginReplay(ctx); err != nil {
 		return err
 	}
 	if err := e.commit(ctx, ch); err != nil {

@@ -114,6 +114,9 @@ func (e *Engine) replayMissing(ctx context.Context, id abide.SubjectID, records 
 			}
 		}
 		b.logReplay(b.logged)
+		if err := e.beginReplay(ctx); err != nil {
+			return err
+		}
 		if err := b.land(ctx); err != nil {
 			return err
 		}

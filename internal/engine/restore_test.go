@@ -402,8 +402,8 @@ func TestOneCertificateAcrossNodes(t *testing.T) {
 	})
 }
 
-// While another node has the restore ledger open, a start does not look through
-// everybody for keys that came back: the replay of each erasure destroys them.
+// No start waits for the sweep of keys that came back: the replay of each
+// erasure destroys its own, while another node has the ledger open, too.
 func TestRestoreBesideAnotherNode(t *testing.T) {
 	onEveryDeployment(t, func(t *testing.T, w *world, backup func(t *testing.T) func(t *testing.T) stores) {
 		ctx := t.Context()
