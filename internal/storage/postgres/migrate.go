@@ -70,6 +70,9 @@ func (d *database) migrate(ctx context.Context, of string) error {
 			Message: fmt.Sprintf("the database's tables are those of a newer program: %d, and this one knows %d", have, want),
 			Hint:    "run the newer program"}
 	}
+	if d.pooled {
+		return errMigratePooled()
+	}
 	err = d.up(ctx, of)
 	if code(err) == notPermitted {
 		return &abide.Error{Code: abide.CodeUnavailable, Detail: "database_not_migrated", Err: err,
@@ -160,11 +163,14 @@ func Migrate(ctx context.Context, url string, of Of, m Migration) ([]string, err
 		return nil, err
 	}
 	unhurried(cfg.ConnConfig)
-	db, err := connect(ctx, cfg)
+	db, err := connect(ctx, cfg, url)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = db.close() }()
+	if db.pooled {
+		return nil, errMigratePooled()
+	}
 	if err := db.safe(ctx); err != nil {
 		return nil, unreachable(err)
 	}

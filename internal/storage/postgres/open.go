@@ -53,7 +53,12 @@ var settings = map[string]string{
 	"lock_timeout":                        "10s",
 	"idle_in_transaction_session_timeout": "60s",
 	"application_name":                    "abide",
+	// A change relies on it: it locks its subject first, and later statements
+	// see what was committed before. No URL says otherwise.
+	isolation: "read committed",
 }
+
+const isolation = "default_transaction_isolation"
 
 // database is a pool of connections to one database.
 type database struct {
@@ -61,6 +66,7 @@ type database struct {
 	closed   atomic.Bool
 	now      func() time.Time
 	sharded  bool // the database is distributed by Citus
+	pooled   bool // between us and the server is a pooler (pooler.go)
 	rehearse bool // run every change twice, the first time rolled back
 }
 
@@ -73,13 +79,10 @@ func configure(url string, opts Options) (*pgxpool.Config, error) {
 	}
 	params := cfg.ConnConfig.RuntimeParams
 	for k, v := range settings {
-		if params[k] == "" {
+		if params[k] == "" || k == isolation {
 			params[k] = v
 		}
 	}
-	// A change relies on it: it locks its subject first, and later statements
-	// see what was committed before.
-	params["default_transaction_isolation"] = "read committed"
 	if opts.dial != nil {
 		cfg.ConnConfig.DialFunc = opts.dial
 	}
@@ -119,7 +122,7 @@ func openDatabase(ctx context.Context, url, of string, opts Options) (*database,
 	if err != nil {
 		return nil, err
 	}
-	d, err := connect(ctx, cfg)
+	d, err := connect(ctx, cfg, url)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +137,16 @@ func openDatabase(ctx context.Context, url, of string, opts Options) (*database,
 	return d, nil
 }
 
-func connect(ctx context.Context, cfg *pgxpool.Config) (*database, error) {
+func connect(ctx context.Context, cfg *pgxpool.Config, url string) (*database, error) {
+	pooled, err := reach(ctx, cfg, url)
+	if err != nil {
+		return nil, unreachable(err)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	return &database{pool: pool, now: time.Now}, nil
+	return &database{pool: pool, now: time.Now, pooled: pooled}, nil
 }
 
 // prepare refuses a server that is not safe, brings the tables up to date, and

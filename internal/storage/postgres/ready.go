@@ -62,6 +62,8 @@ func (d *database) safe(ctx context.Context) error {
 		return unsafeDatabase("it is read-only", "name the primary; is default_transaction_read_only set?")
 	case at.Before(before.Add(-maxClockSkew)) || at.After(after.Add(maxClockSkew)):
 		return unsafeDatabase("its clock is more than a second away from this machine's", "synchronize both clocks (NTP): deadlines are compared across machines")
+	case d.pooled:
+		return d.begins(ctx)
 	}
 	return nil
 }

@@ -201,7 +201,7 @@ func begin(setup Setup, command func(s *Server, bin string) *exec.Cmd) (*Server,
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, done: make(chan struct{}), log: &tail{}}
+	s := &Server{dir: dir, done: make(chan struct{}), log: &tail{says: accepting}}
 	if err := s.start(bin, as, setup, command(s, bin)); err != nil {
 		s.Stop()
 		return nil, err
@@ -366,8 +366,13 @@ func (s *Server) Stop() {
 	os.RemoveAll(s.dir)
 }
 
+// accepting is what a server says in its log when it is ready; a standby says
+// "ready to accept read-only connections".
+const accepting = "database system is ready to accept "
+
 // tail keeps the last lines of the server's log for error messages.
 type tail struct {
+	says  string // what a line of it says when the server accepts connections
 	mu    sync.Mutex
 	lines []string
 }
@@ -386,8 +391,7 @@ func (t *tail) follow(r io.ReadCloser, ready chan<- bool) {
 			t.lines = t.lines[1:]
 		}
 		t.mu.Unlock()
-		// A standby says "ready to accept read-only connections".
-		if !told && strings.Contains(line, "database system is ready to accept ") {
+		if !told && strings.Contains(line, t.says) {
 			told = true
 			ready <- true
 		}
