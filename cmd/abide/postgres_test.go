@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +126,7 @@ func TestPostgresInOperation(t *testing.T) {
 			"migrate", "--print", "--citus", "--grant", "abide_run")
 	})
 	t.Run("rights", func(t *testing.T) { c.refusesWhatIsNotGranted(t) })
-	t.Run("nodes", func(t *testing.T) { twoNodes(t, c, first) })
+	t.Run("nodes", func(t *testing.T) { twoNodes(t, c.run(), first) })
 }
 
 // refusesWhatIsNotGranted tries, as the role of the server, what only an
@@ -151,11 +152,12 @@ func (c *cluster) refusesWhatIsNotGranted(t *testing.T) {
 	}
 }
 
-// twoNodes gives every other request to the other node.
-func twoNodes(t *testing.T, c *cluster, a *testServer) {
+// twoNodes gives every other request to the other node. The flags lead to the
+// databases.
+func twoNodes(t *testing.T, databases []string, a *testServer) {
 	a.t = t
-	a.found(append([]string{"--data", a.Dir}, c.run()...)...)
-	a.serve(c.run()...)
+	a.found(append([]string{"--data", a.Dir}, databases...)...)
+	a.serve(databases...)
 	b := &testServer{t: t, Dir: t.TempDir(), Admin: a.Admin, output: &lockedBuffer{}}
 	keyring, err := os.ReadFile(filepath.Join(a.Dir, "keys", "keyring.json"))
 	if err != nil {
@@ -165,7 +167,7 @@ func twoNodes(t *testing.T, c *cluster, a *testServer) {
 		t.Fatal(err)
 	}
 	b.writeFile(filepath.Join(b.Dir, "keys"), "keyring.json", string(keyring))
-	b.serve(append(c.run(), "--restore-ledger", filepath.Join(a.Dir, "ledger"))...)
+	b.serve(append(slices.Clone(databases), "--restore-ledger", filepath.Join(a.Dir, "ledger"))...)
 	want := func(what string, got answered, status int, words ...string) {
 		t.Helper()
 		if got.Status != status {

@@ -30,7 +30,7 @@ func behindPoolers(t *testing.T, test func(t *testing.T, b *pg.Bouncer)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(func() { server.Exec(t, `ALTER ROLE `+pg.PooledRole+` RESET ALL`) })
-			test(t, pg.Pooler(t, of[0], of[1:]...))
+			test(t, server.Pooler(t, of[0], of[1:]...))
 		})
 	}
 }

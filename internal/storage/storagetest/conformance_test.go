@@ -84,8 +84,20 @@ func (b postgresBackend) OpenKeys(t *testing.T) storage.KeyStore {
 	return s
 }
 
+// behindPooler makes databases that are reached through a pooler which lends a
+// session for one transaction at a time. No statement may need more of it.
+func behindPooler(t *testing.T) func(t *testing.T) string {
+	server := pg.Shared(t)
+	server.Exec(t, `CREATE ROLE `+pg.PooledRole+` LOGIN SUPERUSER`)
+	for _, s := range []string{"statement_timeout = '60s'", "lock_timeout = '10s'", "idle_in_transaction_session_timeout = '60s'"} {
+		server.Exec(t, `ALTER ROLE `+pg.PooledRole+` SET `+s)
+	}
+	b := server.Pooler(t, "transaction")
+	return func(t *testing.T) string { return b.URL(t, template()(t), pg.PooledRole) }
+}
+
 // TestConformance runs the suite on every engine, plainly and with every change
-// applied twice, and then compares by name what ran: no engine may leave a case
+// applied twice, on PostgreSQL also behind a pooler, and then compares by name what ran: no engine may leave a case
 // out.
 func TestConformance(t *testing.T) {
 	ran := map[string][]string{}
@@ -94,6 +106,7 @@ func TestConformance(t *testing.T) {
 		"sqlite twice":   sqliteBackend{rehearse: true},
 		"postgres":       postgresBackend{template(), false},
 		"postgres twice": postgresBackend{template(), true},
+		"pgbouncer":      postgresBackend{behindPooler(t), false},
 	}
 	if citus.Here() {
 		spread := func(t *testing.T) string { return citus.Database(t) }

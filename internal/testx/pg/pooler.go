@@ -24,7 +24,7 @@ const (
 // Bouncer is a running PgBouncer.
 type Bouncer struct{ port int }
 
-// URL leads to a database of the shared server through the pooler, as a role.
+// URL leads to a database of the server through the pooler, as a role.
 func (b *Bouncer) URL(t testing.TB, url, role string) string {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(url)
@@ -53,13 +53,12 @@ func (b *Bouncer) Reconnect(t testing.TB) {
 	}
 }
 
-// Pooler starts Debian's PgBouncer before the shared server, in the mode
+// Pooler starts Debian's PgBouncer before the server, in the mode
 // "transaction" or "session", with two sessions of the server for each database
 // and further settings, "name = value". Who comes in is postgres or PooledRole,
 // which a test makes; the server decides what they may do.
-func Pooler(t testing.TB, mode string, settings ...string) *Bouncer {
+func (s *Server) Pooler(t testing.TB, mode string, settings ...string) *Bouncer {
 	t.Helper()
-	s := Shared(t)
 	if _, err := os.Stat(bouncer); err != nil {
 		t.Fatalf("pg: no PgBouncer: run `make deps` (Debian package pgbouncer): %v", err)
 	}
