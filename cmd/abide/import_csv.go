@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/csv"
 	"io"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -96,6 +98,11 @@ func (f *csvFile) parse(text []byte) (fields []string, code string) {
 	fields, err := r.Read()
 	if err != nil || r.InputOffset() != int64(len(text)) {
 		return nil, "bad_csv"
+	}
+	for _, v := range fields {
+		if strings.ContainsFunc(v, func(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' }) {
+			return nil, "bad_text"
+		}
 	}
 	return fields, ""
 }

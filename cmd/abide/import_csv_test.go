@@ -50,6 +50,7 @@ func TestCSVRows(t *testing.T) {
 		"empty":                 {"", nil},
 		"quote never closed":    {"a\n\"b\nc\nd\n", []string{"1:a", "2:!bad_csv", "3:c", "4:d"}},
 		"quote within":          {"a\nb\"c\nd\ne\"f\ng\n", []string{"1:a", "2:!bad_csv", "3:d", "4:!bad_csv", "5:g"}},
+		"control characters":    {"a\nb\x00\n\"c\x1b\"\nd\u0085\n\"e\tf\ng\"\n", []string{"1:a", "2:!bad_text", "3:!bad_text", "4:!bad_text", "5:e\tf\ng"}},
 		"not UTF-8":             {"a\n\xe9t\xe9\nb\n", []string{"1:a", "2:!not_utf8", "3:b"}},
 		"a row as long as that": {strings.Repeat("x", maxRecord-1) + "\nb\n", []string{"1:" + strings.Repeat("x", maxRecord-1), "2:b"}},
 		"a row that is longer":  {strings.Repeat("x", 3*maxRecord) + "\nb\n", []string{"1:!row_too_long", "2:b"}},

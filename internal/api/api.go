@@ -141,6 +141,7 @@ func config() huma.Config {
 	c.DocsPath = ""
 	c.SchemasPath = ""
 	c.CreateHooks = nil
+	c.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
 	c.Info.Description = "Keeps a privacy policy: personal data opens only for a purpose that the policy permits and the person has not refused, and every look is recorded."
 	c.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
@@ -163,6 +164,10 @@ func (s *server) bounded(next *http.ServeMux) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if id := r.Header.Get("X-Request-ID"); validRequestID(id) {
 			h.Set("X-Request-ID", id)
+		}
+		if !textRequest(r) {
+			writeProblem(w, notText())
+			return
 		}
 		if _, route := next.Handler(r); streams[route] {
 			next.ServeHTTP(w, r)

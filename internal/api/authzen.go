@@ -112,6 +112,9 @@ func (s *server) authzenOperation(id, path, summary string, in, out reflect.Type
 }
 
 func decodeAuthzen(raw []byte, into any) error {
+	if !textJSON(raw) {
+		return notText()
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if err := d.Decode(into); err != nil || d.More() {
 		return malformed("the body is not one JSON object of the expected form")

@@ -128,6 +128,9 @@ func schemaProblem(status int, msg string, errs ...error) huma.StatusError {
 		Detail: msg, Code: detail, Hint: hint}
 	for _, err := range errs {
 		var d *huma.ErrorDetail
+		if errors.As(err, &d) && d.Message == errNotText.Error() {
+			return problemOf(notText())
+		}
 		if errors.As(err, &d) {
 			p.Errors = append(p.Errors, FieldProblem{Location: safeLocation(d.Location, d.Message), Message: constantPart(d.Message)})
 		}

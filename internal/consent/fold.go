@@ -154,7 +154,7 @@ func apply(c *policy.Consent, e *abide.ConsentEvent) {
 	case abide.ConsentWithdrawn:
 		deny(c, e, policy.StateWithdrawn)
 	case abide.ConsentExpired:
-		if !backdated && agreed(c.State) {
+		if agreed(c.State) && !e.At.Before(c.Since) { // the end of this agreement, however late one hears of it
 			c.State, c.Since = policy.StateExpired, e.At
 		}
 	case abide.ConsentObjected:

@@ -330,6 +330,51 @@ func TestNoMeansNo(t *testing.T) {
 	})
 }
 
+// Events carry their own time, and may arrive in any order. None permits what
+// the order in which they were said does not. A yes that comes after something
+// later is not taken in: Next refuses it as out of order.
+func TestOrderOfArrivalPermitsNothing(t *testing.T) {
+	gen := anyEvents()
+	permitted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		said := gen.Draw(t, "events")
+		for i := range said {
+			said[i].At = said[i].At.Add(time.Duration(i) * time.Minute) // no two at once: their order is told by nothing else
+			said[i].Grade, said[i].Evidence.WordingHash = abide.GradeProved, strings.Repeat("a", 64)
+		}
+		last := map[abide.Purpose]time.Time{}
+		arrived := slices.DeleteFunc(rapid.Permutation(said).Draw(t, "arrived"), func(e abide.ConsentEvent) bool {
+			late := e.At.Before(last[e.Purpose])
+			if !late {
+				last[e.Purpose] = e.At
+			}
+			yes := []abide.ConsentAction{abide.ConsentGiven, abide.ConsentIndicated, abide.ConsentRenewed, abide.ConsentObjectionLifted}
+			return late && slices.Contains(yes, e.Action)
+		})
+		said = slices.SortedFunc(slices.Values(arrived), func(a, b abide.ConsentEvent) int { return a.At.Compare(b.At) })
+		at := start.AddDate(0, 0, rapid.IntRange(0, 30).Draw(t, "day"))
+		for _, got := range fold(arrived, at).Consents {
+			if !permits(got) {
+				continue
+			}
+			permitted++
+			want := fold(said, at)
+			c := want.Find(got.Purpose)
+			if !permits(c) {
+				t.Fatalf("permits %+v; in the order in which it was said: %+v", got, c)
+			}
+			for _, topic := range c.RefusedTopics {
+				if !slices.Contains(got.RefusedTopics, topic) {
+					t.Fatalf("permits topic %s of %+v; in the order in which it was said: %+v", topic, got, c)
+				}
+			}
+		}
+	})
+	if permitted == 0 {
+		t.Fatal("nothing was ever permitted")
+	}
+}
+
 // Without an act of the person, nothing is ever permitted.
 func TestSilenceIsNothing(t *testing.T) {
 	gen := anyEvents()

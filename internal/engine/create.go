@@ -77,6 +77,9 @@ func (n *NewSubject) check() error {
 	if len(n.Reference) > 512 {
 		return invalid("reference_too_long", "a reference has at most 512 bytes", "send your own id of the person", "reference")
 	}
+	if !plainName(n.Reference) {
+		return invalid("bad_text", "a reference holds control characters, or is not UTF-8", "send your own id of the person", "reference")
+	}
 	if err := checkPlace(n.Jurisdiction, "jurisdiction"); err != nil {
 		return err
 	}
