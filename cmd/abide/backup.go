@@ -71,7 +71,8 @@ or a replica of its own. A restore says which of them are not there.
 The keyring is not in it (keys/keyring.json in the data directory): whoever
 holds both can read everything. Keep it apart. The restore ledger is not in it
 either: it must outlive the store, and tells a restore what was erased,
-withdrawn or corrected since.
+withdrawn or corrected since. So must the published log (DATA/log, --log-dir),
+from which the log of a restored store goes on.
 
 A store on PostgreSQL is backed up with PostgreSQL's own means; docs/operations.md
 says how.`,
@@ -194,7 +195,7 @@ func describeBackup(dir string, now time.Time, uploads string) (*manifest, error
 	made := &manifest{Form: backupForm, Created: now.UTC().Truncate(time.Second), Version: api.Version, Engine: "sqlite", KeyCheck: check,
 		Schema: [2]int64{data.Schema, keys.Schema}, Subjects: data.Subjects, Keys: keys.Keys, Epoch: data.Epoch, Policy: data.Policy,
 		Ledger: map[string]json.RawMessage{},
-		Lacks:  []string{"the keyring (keys/keyring.json): keep a copy apart from this one", "the restore ledger: it stays where it is"}}
+		Lacks:  []string{"the keyring (keys/keyring.json): keep a copy apart from this one", "the restore ledger: it stays where it is", "the published log: it stays where it is"}}
 	for name, mark := range data.Marks {
 		made.Ledger[name] = mark
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	abide "github.com/abide-privacy/abide"
@@ -117,60 +115,4 @@ func (m *Main) sequence(ctx context.Context, f *serveFlags, st *opened, logger *
 	h := log.NewHandler(st.store, st.ring)
 	h.Witnesses = vkeys
 	return h, nil
-}
-
-// logRenewCommand gives a log up whose published tiles are lost.
-func (m *Main) logRenewCommand() *cobra.Command {
-	var f storeFlags
-	var place string
-	cmd := &cobra.Command{
-		Use: "renew", Short: "Give up a log whose published tiles are lost, and begin one that names it", Args: cobra.NoArgs,
-		Long: `Begins a new log, under the old one's origin and a number, whose first entry is
-the old one's last checkpoint, so that whoever kept a checkpoint sees that there
-was more. The old log stays where it is published, as far as it is there.
-
-This is for when nothing else helps: the database is behind what was published,
-and the published tiles are lost or damaged. Whoever pinned the old log's key
-needs the new one, from /log/2/key.`,
-		Example: "  abide log renew --data /var/lib/abide",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			f = m.named(f)
-			if f.data == "" {
-				f.data = m.Env("ABIDE_DATA")
-			}
-			if f.postgres == "" && f.data != "" {
-				unlock, err := lockData(f.data)
-				if err != nil {
-					return err
-				}
-				defer unlock()
-			}
-			st, err := m.open(cmd.Context(), f)
-			if err != nil {
-				return err
-			}
-			defer st.close(context.WithoutCancel(cmd.Context()))
-			p, err := m.openPlace(place, f.data)
-			if err != nil {
-				return err
-			}
-			head, err := log.Renew(cmd.Context(), st.store, st.ring, p)
-			if err != nil {
-				return err
-			}
-			vkeys, err := log.VerifierKeys(st.ring, head.Origin)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(m.Stdout, "the log is now %s\n%s\n", head.Origin, strings.Join(vkeys, "\n"))
-			return nil
-		},
-	}
-	fl := cmd.Flags()
-	fl.StringVar(&f.data, "data", "", "data directory (ABIDE_DATA)")
-	fl.StringVar(&f.postgres, "postgres", "", "URL of a PostgreSQL database (ABIDE_POSTGRES)")
-	fl.StringVar(&f.keysPostgres, "keys-postgres", "", "URL of another database for wrapped keys (ABIDE_KEYS_POSTGRES)")
-	ledgerFlag(fl, &f)
-	placeFlag(fl, &place)
-	return cmd
 }

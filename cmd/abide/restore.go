@@ -21,6 +21,10 @@ type restoreFlags struct {
 	keyring string
 	lost    bool
 	json    bool
+	// How the log goes on.
+	place      string
+	checkpoint string
+	logLost    bool
 }
 
 func (m *Main) restoreCommand() *cobra.Command {
@@ -42,6 +46,13 @@ named with --keyring. The restore ledger is named with --restore-ledger, unless
 it lies in the data directory. If it is lost, --ledger-lost restores without it:
 whatever rests on what people decided is then denied (restored_gap) until
 somebody resolves it with ` + "`abide restore resolve`" + `.
+
+The published log is not in a backup either, and the log goes on from there: it
+is named with --log-dir, unless it lies in the data directory (DATA/log). If it is
+lost, name with --log-checkpoint the last checkpoint that anybody saw, such as a
+witness's: if the database has all up to there, the log is published again. If not,
+or if nobody has one, --log-lost begins a new log that names the old one's last
+checkpoint.
 
 A database on PostgreSQL is restored with PostgreSQL's own means first; then
 abide restore --postgres URL replays the ledger and says what it did. So does
@@ -66,6 +77,9 @@ every start of a server.`,
 	uploadsFlag(fl, &f.store)
 	fl.StringVar(&f.keyring, "keyring", "", "keyring of the store, to be copied into the data directory")
 	fl.BoolVar(&f.lost, "ledger-lost", false, "restore without the restore ledger; what people decided since is not known then")
+	placeFlag(fl, &f.place)
+	fl.StringVar(&f.checkpoint, "log-checkpoint", "", "file with the last checkpoint of the log that anybody is known to have seen")
+	fl.BoolVar(&f.logLost, "log-lost", false, "restore without the published log; a new one begins, unless the database has all of it")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
 	cmd.AddCommand(m.restoreStatus(), m.restoreResolve())
 	return cmd
@@ -118,19 +132,22 @@ func (m *Main) restore(ctx context.Context, f restoreFlags, args []string) error
 	if err := m.findLedger(f); err != nil {
 		return err
 	}
+	placed := func() {}
 	if f.keyring != "" {
 		if err := copyKeyring(f.keyring, f.store.data); err != nil {
 			return err
 		}
+		placed = func() { _ = os.Remove(filepath.Join(f.store.data, "keys", "keyring.json")) }
 	}
-	placed := func() {}
 	var uploads restoredUploads
 	if len(args) == 1 {
 		made, undo, err := m.placeBackup(ctx, args[0], f.store)
 		if err != nil {
+			placed()
 			return err
 		}
-		placed = undo
+		keyring := placed
+		placed = func() { undo(); keyring() }
 		if uploads, err = m.placeUploads(ctx, args[0], made, f.store); err != nil {
 			placed()
 			return err
@@ -139,6 +156,11 @@ func (m *Main) restore(ctx context.Context, f restoreFlags, args []string) error
 	fmt.Fprintln(m.Stderr, "abide: replaying the restore ledger")
 	st, err := m.open(ctx, f.store)
 	if err != nil {
+		placed()
+		return err
+	}
+	if err := m.restoreLog(ctx, f, st); err != nil {
+		st.close(context.WithoutCancel(ctx))
 		placed()
 		return err
 	}

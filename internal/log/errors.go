@@ -2,8 +2,10 @@ package log
 
 import (
 	"errors"
+	"strconv"
 
 	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/audit"
 	"github.com/abide-privacy/abide/internal/storage"
 )
 
@@ -12,6 +14,7 @@ const (
 	DetailForked    = "log_forked"
 	DetailTilesLost = "log_tiles_lost"
 	DetailDamaged   = "log_damaged"
+	DetailNotPlaced = "log_not_in_place"
 )
 
 func isNotFound(err error) bool { return errors.Is(err, storage.ErrNotFound) }
@@ -28,6 +31,18 @@ func damagedCheckpoint(where string, err error) error {
 		Hint:    "nothing is signed any more; put back the checkpoint that was there, or the keyring that signed it"}
 }
 
+// notInPlace says that what was published is not where it was; known, if not nil,
+// is how far it is known to have gone.
+func notInPlace(place Place, known *audit.Checkpoint) error {
+	what := "no checkpoint of this log is in " + place.Name()
+	if known != nil {
+		what = "what was published, up to " + strconv.FormatInt(known.Size, 10) + " entries, is not in " + place.Name()
+	}
+	return &abide.Error{Code: abide.CodeUnavailable, Detail: DetailNotPlaced,
+		Message: what + ": a log that went on without it might show a second history",
+		Hint:    "bring the published log there, or name where it is with --log-dir; docs/operations.md says what to do if it was moved or is lost"}
+}
+
 func forked(what string) error {
 	return &abide.Error{Code: abide.CodeInternal, Detail: DetailForked,
 		Message: "the log in the database is not the one that was published: " + what,
@@ -38,4 +53,10 @@ func tilesLost(err error) error {
 	return &abide.Error{Code: abide.CodeUnavailable, Detail: DetailTilesLost, Err: err,
 		Message: "the database is behind the published log, and the published tiles cannot be read back: " + err.Error(),
 		Hint:    "make the published log whole again; if it is lost, abide log renew starts a new one that names it"}
+}
+
+func unknownCheckpoint(err error) error {
+	return &abide.Error{Code: abide.CodeInvalid, Detail: "log_checkpoint_unknown", Err: err,
+		Message: "the checkpoint that is named is not one that this store's log signed",
+		Hint:    "name a file with the signed checkpoint, as a witness or a client of this log kept it"}
 }

@@ -389,7 +389,7 @@ func TestLostTilesBeginANewLog(t *testing.T) {
 		if abide.ErrorDetail(s.State()) != log.DetailTilesLost {
 			t.Fatalf("state is %v", s.State())
 		}
-		head := must(log.Renew(w.ctx, backup.store, w.keys, p))(t)
+		head := must(log.Renew(w.ctx, backup.store, w.keys, p, nil))(t)
 		if head.Origin != origin+"/2" || head.Log != 2 {
 			t.Errorf("the new log is %+v", head)
 		}

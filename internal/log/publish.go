@@ -260,6 +260,9 @@ func (s *Sequencer) reconcile(ctx context.Context) error {
 		return nil
 	}
 	c, err := s.published(ctx)
+	if err == nil && c == nil && s.shown > 0 {
+		return notInPlace(s.o.Place, nil)
+	}
 	if err != nil || c == nil {
 		return err
 	}

@@ -17,21 +17,26 @@ import (
 const ContinuesTag = "abide/log/continues/1\n"
 
 // Renew starts a new log whose first entry names the last checkpoint of the
-// one that is given up: the published one, if a place has it, and otherwise the
-// database's. It returns the new head. Whoever lets the old one grow is stopped.
+// one that is given up: the largest of the published one, if a place has it, the
+// database's, and the one that is known from elsewhere. It returns the new head. Whoever lets the old one grow is stopped.
 // Entries in the old log stay there; what waits comes into the new one.
-func Renew(ctx context.Context, store storage.LogTables, k Keys, place Place) (*storage.LogHead, error) {
+func Renew(ctx context.Context, store storage.LogTables, k Keys, place Place, known []byte) (*storage.LogHead, error) {
 	old, err := store.LogHead(ctx)
 	if err != nil {
 		return nil, err
 	}
-	last, err := lastCheckpoint(ctx, store, k, place, old)
+	last, err := lastCheckpoint(ctx, store, k, place, old, known)
 	if err != nil {
 		return nil, err
 	}
 	heads, err := store.LogHeads(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if place != nil {
+		if _, err := place.Read(ctx, prefix(old.Log+1)+"checkpoint", 1<<20); err == nil {
+			return nil, forked("it was given up already for a log that this database does not know, and that is in " + place.Name())
+		}
 	}
 	t := &tree{}
 	if err := t.append(append([]byte(ContinuesTag), last...)); err != nil {
@@ -49,7 +54,7 @@ func Renew(ctx context.Context, store storage.LogTables, k Keys, place Place) (*
 
 // lastCheckpoint is the largest checkpoint of a log that anybody can have been
 // shown and that the log signed.
-func lastCheckpoint(ctx context.Context, store storage.LogTables, k Keys, place Place, head *storage.LogHead) ([]byte, error) {
+func lastCheckpoint(ctx context.Context, store storage.LogTables, k Keys, place Place, head *storage.LogHead, known []byte) ([]byte, error) {
 	var last []byte
 	size := int64(-1)
 	consider := func(raw []byte, err error) error {
@@ -63,6 +68,13 @@ func lastCheckpoint(ctx context.Context, store storage.LogTables, k Keys, place 
 			last, size = raw, c.Size
 		}
 		return nil
+	}
+	if known != nil {
+		c, err := OpenCheckpoint(k, head.Origin, known)
+		if err != nil {
+			return nil, unknownCheckpoint(err)
+		}
+		last, size = known, c.Size
 	}
 	err := consider(StoreSource{Store: store, Log: head.Log}.Read(ctx, "checkpoint", 0))
 	if err == nil && place != nil {
