@@ -80,7 +80,9 @@ func encodePart(p *Part) ([]byte, bool) {
 	o.text("channel", string(p.Channel))
 	o.number("consent", p.Consent)
 	o.text("document", string(p.Document))
+	o.raw("facts", p.Facts)
 	o.items("items", p.Items)
+	o.judged("judged", p.Judged)
 	o.number("n", p.N)
 	o.text("note", p.Note)
 	o.id("other", p.Other)
@@ -135,18 +137,7 @@ func encodeEnvelope(e *Envelope) ([]byte, bool) {
 	who.text("role", e.Actor.Role)
 	o.b, o.bad = who.end(), who.bad
 	o.time("at", e.At)
-	if len(e.Categories) > 0 {
-		o.key("categories")
-		for i, c := range e.Categories {
-			sep := byte(',')
-			if i == 0 {
-				sep = '['
-			}
-			o.b = append(o.b, sep)
-			o.string(string(c))
-		}
-		o.b = append(o.b, ']')
-	}
+	words(&o, "categories", e.Categories)
 	o.bad = o.bad || e.Count < 0
 	o.number("count", uint64(e.Count))
 	o.text("effect", e.Effect)

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -141,6 +142,11 @@ type Part struct {
 	// subject's row after the change, and the digest of its sealed state.
 	Removed []Item `json:"removed,omitempty"`
 	State   string `json:"state,omitempty"`
+	// Facts is what the change made of the person's facts, by their names; null
+	// is what is known no longer. The ledger's are not among them.
+	Facts json.RawMessage `json:"facts,omitempty"`
+	// Judged is what the decision was judged by, so that it can be made again.
+	Judged *Judged `json:"judged,omitempty"`
 }
 
 // Item names a stored item and the bytes it was sealed to, so that an old row

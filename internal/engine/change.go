@@ -43,6 +43,7 @@ type change struct {
 	events     []abide.ConsentEvent // of the ledger of consent, as they are in Consents
 	callID     [16]byte             // names the request in the restore ledger
 	replaying  bool                 // from the restore ledger, which has it already
+	before     policy.Facts         // as they were loaded
 }
 
 type pendingEntry struct {
@@ -199,7 +200,9 @@ func (ch *change) commit(ctx context.Context) error {
 		}
 		ch.Row.Sealed = sealed
 	}
-	ch.logRows()
+	if err := ch.logRows(); err != nil {
+		return storageError(err)
+	}
 	for i := range ch.entries {
 		p := &ch.entries[i]
 		keys := ch.keys
@@ -224,14 +227,25 @@ func (ch *change) commit(ctx context.Context) error {
 }
 
 // logRows has the last entry name every row that was written and that no entry
-// names yet, so that an old row put back in its place is found later.
-func (ch *change) logRows() {
+// names yet, so that an old row put back in its place is found later, and what
+// became of the person's facts, so that those of any day can be told.
+func (ch *change) logRows() (err error) {
 	if len(ch.entries) == 0 || ch.Row.Status != abide.StatusActive {
-		return
+		return nil
 	}
 	last := &ch.entries[len(ch.entries)-1]
 	if last.system {
-		return
+		return nil
+	}
+	// The use case may have changed the loaded facts in place: the row has them
+	// as they were.
+	if ch.Expect > 0 {
+		if err := ch.engine.vault.OpenState(ch.keys, &ch.subject.row, &ch.before); err != nil {
+			return err
+		}
+	}
+	if last.part.Facts, err = factsChanged(&ch.before, &ch.facts, ch.ledgerEvents()); err != nil {
+		return err
 	}
 	named := map[storage.ItemKey]string{}
 	for i := range ch.items {
@@ -255,6 +269,7 @@ func (ch *change) logRows() {
 		p.Removed = append(p.Removed, audit.Item{Category: k.Category, ID: k.ID})
 	}
 	p.State = strconv.FormatUint(ch.Row.Version, 10) + ":" + vault.Digest(ch.Row.Sealed)
+	return nil
 }
 
 // persist commits the change between the two halves of its records. What is

@@ -113,7 +113,8 @@ type collecting struct {
 	refs      []ItemRef
 	logged    []audit.Item
 	skipped   []abide.Category
-	rectified bool // a value took the place of another, and none is new
+	judged    *audit.Judged // what the decision was judged by
+	rectified bool          // a value took the place of another, and none is new
 	added     bool
 }
 
@@ -160,13 +161,22 @@ func (b *collecting) decide(ctx context.Context, cats []abide.Category) error {
 	if err != nil {
 		return err
 	}
+	var joins []abide.Service
 	if _, known := b.policy().Service(b.req.Service); known && taking(&b.facts, b.req.Service) == nil {
 		b.join(b.req.Service)
+		joins = append(joins, b.req.Service)
 	}
 	r := &policy.Request{Actor: b.call.Actor, Act: abide.ActCollect, Categories: cats, Service: b.req.Service, Source: b.req.Source, At: b.now}
-	d := decideAny(b.policy(), &b.facts, reg, r, purposesOf(b.policy(), &b.req))
+	purposes := purposesOf(b.policy(), &b.req)
+	d := decideAny(b.policy(), &b.facts, reg, r, purposes)
+	b.judged = b.engine.basis(b.subject, r, reg, purposes...)
+	b.judged.Joins = joins
+	if b.req.Purpose == "" {
+		b.judged.Purposes = purposes // the envelope names none
+	}
 	if !d.Allowed() {
 		p := partOf(b.call)
+		p.Judged = b.judged
 		p.Service, p.Source, p.Ref = b.req.Service, b.req.Source, b.req.Ref
 		return b.deny(r, p, d)
 	}
@@ -441,6 +451,7 @@ func (b *collecting) entry(cats []abide.Category) {
 	env.Effect, env.Policy = abide.Permit.String(), b.policy().Version()
 	p := partOf(b.call)
 	p.Items, p.Service, p.Source, p.Ref, p.Other = b.logged, b.req.Service, b.req.Source, b.req.Ref, b.req.Other
+	p.Judged = b.judged
 	b.log(p, env)
 }
 

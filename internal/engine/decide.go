@@ -26,11 +26,12 @@ func (e *Engine) Decide(ctx context.Context, c Call, r Decide) (abide.Decision, 
 		return abide.Decision{}, err
 	}
 	defer s.close()
-	d, req, err := e.decide(ctx, c, s, r)
+	d, req, judged, err := e.decide(ctx, c, s, r)
 	if err != nil {
 		return abide.Decision{}, err
 	}
 	part := partOf(c)
+	part.Judged = judged
 	part.Reason, part.Topic, part.Channel, part.Service = r.Reason, r.Topic, r.Channel, r.Service
 	l, err := e.look(s, s.id, part, asked(e.envelope(c, audit.Decided), req, &d))
 	if err != nil {
@@ -43,39 +44,47 @@ func (e *Engine) Decide(ctx context.Context, c Call, r Decide) (abide.Decision, 
 	return d, nil
 }
 
-func (e *Engine) decide(ctx context.Context, c Call, s *subject, r Decide) (abide.Decision, *policy.Request, error) {
+func (e *Engine) decide(ctx context.Context, c Call, s *subject, r Decide) (abide.Decision, *policy.Request, *audit.Judged, error) {
 	p, facts, at := s.policy(), s.facts, s.now
 	req := &policy.Request{Actor: c.Actor, Purpose: r.Purpose, Act: r.Act, Categories: r.Categories, Recipient: r.Recipient,
 		Service: r.Service, Topic: r.Topic, Channel: r.Channel, Reason: r.Reason, Approvals: approvals(c, r.Approvals), ForValue: r.ForValue}
-	if p != nil && !r.AsOf.IsZero() && r.AsOf.Before(s.now) && s.active() {
+	earlier := p != nil && !r.AsOf.IsZero() && r.AsOf.Before(s.now) && s.active()
+	if earlier {
 		at = r.AsOf
 		var err error
 		if p, err = e.PolicyAt(ctx, at); err != nil && abide.ErrorCode(err) != abide.CodeNotFound {
-			return abide.Decision{}, req, err
+			return abide.Decision{}, req, nil, err
 		}
 		if facts, err = e.factsOf(ctx, s, at); err != nil {
-			return abide.Decision{}, req, err
+			return abide.Decision{}, req, nil, err
 		}
 	}
 	req.At = at
 	if p == nil {
-		return unavailableDecision(), req, nil
+		return unavailableDecision(), req, e.basis(s, req, nil), nil
 	}
 	if err := addFacts(&facts, r.Facts, at); err != nil {
-		return abide.Decision{}, req, err
+		return abide.Decision{}, req, nil, err
 	}
 	if len(req.Categories) == 0 {
 		req.Categories = p.Covered(r.Purpose, r.Act)
 	}
 	reg, err := e.registerFor(ctx, c.Actor, r.Recipient)
 	if err != nil {
-		return abide.Decision{}, req, err
+		return abide.Decision{}, req, nil, err
 	}
+	judged := e.basis(s, req, reg)
+	judged.AsOf, judged.Brought = earlier, r.Facts
 	d := p.Decide(&facts, reg, req)
 	if d.Allowed() && r.ofHeld() && s.active() {
-		err = e.decideHeld(s, &facts, reg, req, len(r.Categories) == 0, &d)
+		_, list, err := e.candidates(s, &facts, req.Categories, abide.SubjectID{})
+		if err != nil {
+			return d, req, nil, err
+		}
+		judged.Items = judgedItems(list)
+		judgeHeld(p, &facts, reg, req, list, len(r.Categories) == 0, &d)
 	}
-	return d, req, err
+	return d, req, judged, nil
 }
 
 // ofHeld reports whether the question is about what is held now. What was held
@@ -98,19 +107,16 @@ func (r *Decide) want(p *policy.Policy) storage.Want {
 	return wantRead(p, r.Categories)
 }
 
-// decideHeld takes back the permit for a category of which something is held
+// judgeHeld takes back the permit for a category of which something is held
 // and all of it is past its deadline for the purpose, or derived from what is:
 // whoever asks must not use a copy of what a read refuses (CLAUSES C19). If the
 // question named no categories, those are left out, and it is refused only if
 // nothing else is left.
-func (e *Engine) decideHeld(s *subject, facts *policy.Facts, reg *policy.Register, req *policy.Request, unnamed bool, d *abide.Decision) error {
+func judgeHeld(p *policy.Policy, facts *policy.Facts, reg *policy.Register, req *policy.Request, list []candidate, unnamed bool, d *abide.Decision) {
 	var left []abide.Category
 	var lost []abide.Reason
 	for _, c := range req.Categories {
-		reasons, err := e.lost(s, facts, reg, req, c)
-		if err != nil {
-			return err
-		}
+		reasons := lostOf(p, facts, reg, req, list, c)
 		if lost = append(lost, reasons...); reasons == nil {
 			left = append(left, c)
 		}
@@ -122,34 +128,25 @@ func (e *Engine) decideHeld(s *subject, facts *policy.Facts, reg *policy.Registe
 	default:
 		*d = abide.Decision{Effect: abide.Deny, Permitted: left, Reasons: lost, PolicyVersion: d.PolicyVersion}
 	}
-	return nil
 }
 
-// lost returns why nothing of what is held of a category may be used; nil if
+// lostOf returns why nothing of what is held of a category may be used; nil if
 // something may, or if nothing is held.
-func (e *Engine) lost(s *subject, facts *policy.Facts, reg *policy.Register, req *policy.Request, c abide.Category) ([]abide.Reason, error) {
-	items, err := e.open(s, c)
-	if err != nil {
-		return nil, err
-	}
+func lostOf(p *policy.Policy, facts *policy.Facts, reg *policy.Register, req *policy.Request, list []candidate, c abide.Category) []abide.Reason {
 	var reasons []abide.Reason
-	for _, o := range items {
-		q := *req
-		q.Categories, q.Items = []abide.Category{c}, []policy.ItemFact{o.fact()}
-		one := s.policy().Decide(facts, reg, &q)
-		if one.Allowed() {
-			if err := e.judgeSources(s, facts, o, &one); err != nil {
-				return nil, err
-			}
+	for _, o := range list {
+		if o.fact.Category != c {
+			continue
 		}
+		one := judgeOne(p, facts, reg, req, o)
 		if one.Allowed() {
-			return nil, nil
+			return nil
 		}
 		if reasons == nil {
 			reasons = one.Reasons
 		}
 	}
-	return reasons, nil
+	return reasons
 }
 
 // factsOf returns the facts of a day: the ledger replayed up to it, and what

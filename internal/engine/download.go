@@ -233,7 +233,7 @@ func (e *Engine) rejudge(ctx context.Context, d *Download) error {
 	if err != nil {
 		return err
 	}
-	held, decision, err := e.judge(ctx, c, s, requestOf(c, &r, agreed, s.now), r.item)
+	held, decision, _, err := e.judge(ctx, c, s, requestOf(c, &r, agreed, s.now), r.item)
 	switch {
 	case err != nil:
 		return err

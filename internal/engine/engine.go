@@ -57,16 +57,17 @@ type Options struct {
 // Engine is the use cases over one store. Its methods are safe for concurrent
 // use.
 type Engine struct {
-	store   storage.Store
-	keys    storage.KeyStore
-	vault   *vault.Vault
-	laws    *policy.Laws
-	clock   func() time.Time
-	log     *slog.Logger
-	node    string
-	restore RestoreLedger
-	blobs   blob.Store
-	metrics *metrics
+	store      storage.Store
+	keys       storage.KeyStore
+	vault      *vault.Vault
+	laws       *policy.Laws
+	lawsDigest string
+	clock      func() time.Time
+	log        *slog.Logger
+	node       string
+	restore    RestoreLedger
+	blobs      blob.Store
+	metrics    *metrics
 
 	generation atomic.Uint64 // counts restores of the store
 	gap        atomic.Pointer[Gap]
@@ -107,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		store: o.Store, keys: o.Keys, vault: vault.New(o.Keyring), laws: o.Laws,
+		store: o.Store, keys: o.Keys, vault: vault.New(o.Keyring), laws: o.Laws, lawsDigest: digestOfLaws(o.Laws),
 		clock: o.Clock, log: o.Log, restore: o.Ledger, blobs: o.Blobs,
 		node: nodeName(o.Node), metrics: newMetrics(o.Metrics),
 		erasures: make(chan struct{}, 1), sweeps: make(chan struct{}, 1),

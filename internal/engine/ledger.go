@@ -155,12 +155,7 @@ func (ch *change) ledgered() (ledgered, error) {
 	if e.restore == nil || ch.replaying || ch.Expect == 0 || ch.Row.Status != abide.StatusActive {
 		return ledgered{}, nil
 	}
-	r := &recording{ch: ch}
-	// The use case may have changed the loaded facts in place: the row has them
-	// as they were.
-	if err := e.vault.OpenState(ch.keys, &ch.subject.row, &r.was); err != nil {
-		return ledgered{}, err
-	}
+	r := &recording{ch: ch, was: ch.before}
 	r.facts()
 	r.consents()
 	r.items()

@@ -122,9 +122,10 @@ func (e *Engine) permitted(ctx context.Context, c Call, in storage.IndexKeys, l 
 		return false, false, err
 	}
 	q := *req
+	var list []candidate
 	for _, o := range items {
 		if bearing(o.item, values) {
-			q.Items = append(q.Items, o.fact())
+			q.Items, list = append(q.Items, o.fact()), append(list, candidate{fact: o.fact()})
 		}
 	}
 	reg, err := e.registerFor(ctx, c.Actor, "")
@@ -137,7 +138,10 @@ func (e *Engine) permitted(ctx context.Context, c Call, in storage.IndexKeys, l 
 		kind = audit.Refused
 	}
 	e.metrics.decided(q.Act.String(), d.Effect.String())
-	look, err := e.look(s, s.id, partOf(c), asked(e.envelope(c, kind), &q, &d))
+	part := partOf(c)
+	part.Judged = e.basis(s, &q, reg)
+	part.Judged.Items, part.Judged.Together = judgedItems(list), true
+	look, err := e.look(s, s.id, part, asked(e.envelope(c, kind), &q, &d))
 	if err != nil {
 		return false, false, storageError(err)
 	}

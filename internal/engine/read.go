@@ -89,10 +89,11 @@ func (e *Engine) read(ctx context.Context, c Call, s *subject, r Read) (*ReadRes
 	if !r.item.IsZero() {
 		part.Note = noteDownload
 	}
-	held, d, err := e.judge(ctx, c, s, req, r.item)
+	held, d, judged, err := e.judge(ctx, c, s, req, r.item)
 	if err != nil {
 		return nil, err
 	}
+	part.Judged = judged
 	if !d.Allowed() {
 		return nil, e.refuse(ctx, c, s, s.id, req, part, d)
 	}
@@ -104,30 +105,37 @@ func (e *Engine) read(ctx context.Context, c Call, s *subject, r Read) (*ReadRes
 }
 
 // judge decides about a request, and opens the items that it may release: all
-// of the categories asked for, or the one item.
-func (e *Engine) judge(ctx context.Context, c Call, s *subject, req *policy.Request, only abide.SubjectID) ([]opened, abide.Decision, error) {
+// of the categories asked for, or the one item. What it was judged by goes on
+// record with it.
+func (e *Engine) judge(ctx context.Context, c Call, s *subject, req *policy.Request, only abide.SubjectID) ([]opened, abide.Decision, *audit.Judged, error) {
 	if s.force == nil {
-		return nil, unavailableDecision(), nil
+		return nil, unavailableDecision(), e.basis(s, req, nil), nil
 	}
 	facts, err := e.judgedBy(s, req.Purpose)
 	if err != nil {
-		return nil, abide.Decision{}, err
+		return nil, abide.Decision{}, nil, err
 	}
 	reg, err := e.registerFor(ctx, c.Actor, req.Recipient)
 	if err != nil {
-		return nil, abide.Decision{}, err
+		return nil, abide.Decision{}, nil, err
 	}
+	judged := e.basis(s, req, reg)
 	d := s.policy().Decide(facts, reg, req)
 	var held []opened
 	if d.Allowed() {
-		if held, err = e.judgeItems(s, facts, reg, req, only, &d); err != nil {
-			return nil, d, err
+		items, list, err := e.candidates(s, facts, req.Categories, only)
+		if err != nil {
+			return nil, d, nil, err
+		}
+		judged.Items = judgedItems(list)
+		for _, i := range judgeEach(s.policy(), facts, reg, req, list, &d) {
+			held = append(held, items[i])
 		}
 	}
 	if !d.Allowed() && facts != &s.facts { // law retains nothing that this is about
 		d = s.policy().Decide(&s.facts, reg, req)
 	}
-	return held, d, nil
+	return held, d, judged, nil
 }
 
 // judgedBy returns the facts to decide by. Of an erased person, what law
@@ -156,73 +164,94 @@ func unavailableDecision() abide.Decision {
 	return abide.Decision{Reasons: []abide.Reason{{Code: abide.DenyPolicyUnavailable, Text: "No policy is in force, so nothing is permitted."}}}
 }
 
-// judgeItems opens the items of a request that is permitted as such, and
-// returns those that may be released. One past its deadline for this purpose
-// is left out; only if nothing else is held does the decision become a refusal
-// that says so. only, if set, is the one item that is asked for. An item derived from what may not be used refuses the request.
-func (e *Engine) judgeItems(s *subject, facts *policy.Facts, reg *policy.Register, req *policy.Request, only abide.SubjectID, d *abide.Decision) ([]opened, error) {
+// candidates opens the items of a request, in the order of its categories, and
+// says of each what it is judged by. only, if set, is the one item asked for.
+func (e *Engine) candidates(s *subject, facts *policy.Facts, cats []abide.Category, only abide.SubjectID) ([]opened, []candidate, error) {
 	var held []opened
-	var expired *abide.Decision
-	for _, c := range req.Categories {
+	var list []candidate
+	for _, c := range cats {
 		items, err := e.open(s, c)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, o := range items {
 			if !only.IsZero() && o.item.ID != only {
 				continue
 			}
-			q := *req
-			q.Categories, q.Items = []abide.Category{c}, []policy.ItemFact{o.fact()}
-			one := s.policy().Decide(facts, reg, &q)
-			if one.Allowed() {
-				if err := e.judgeSources(s, facts, o, &one); err != nil {
-					return nil, err
-				}
+			gone, err := e.sourceGone(s, facts, o)
+			if err != nil {
+				return nil, nil, err
 			}
-			switch {
-			case one.Allowed():
-				held = append(held, o)
-			case onlyRetention(&one):
-				expired = &one
-			default:
-				*d = one
-				return nil, nil
-			}
+			held, list = append(held, o), append(list, candidate{o.fact(), gone})
+		}
+	}
+	return held, list, nil
+}
+
+// judgeEach judges the items of a request that is permitted as such, and
+// returns those that may be released. One past its deadline for this purpose
+// is left out; only if nothing else is held does the decision become a refusal
+// that says so. An item derived from what may not be used refuses the request.
+func judgeEach(p *policy.Policy, facts *policy.Facts, reg *policy.Register, req *policy.Request, list []candidate, d *abide.Decision) []int {
+	var held []int
+	var expired *abide.Decision
+	for i, c := range list {
+		one := judgeOne(p, facts, reg, req, c)
+		switch {
+		case one.Allowed():
+			held = append(held, i)
+		case onlyRetention(&one):
+			expired = &one
+		default:
+			*d = one
+			return nil
 		}
 	}
 	if len(held) == 0 && expired != nil {
 		*d = *expired
 	}
-	return held, nil
+	return held
+}
+
+// judgeOne judges a request for one item.
+func judgeOne(p *policy.Policy, facts *policy.Facts, reg *policy.Register, req *policy.Request, c candidate) abide.Decision {
+	q := *req
+	q.Categories, q.Items = []abide.Category{c.fact.Category}, []policy.ItemFact{c.fact}
+	one := p.Decide(facts, reg, &q)
+	if one.Allowed() && c.gone {
+		one = derivedFromNothing(p, c.fact.Category)
+	}
+	return one
 }
 
 func onlyRetention(d *abide.Decision) bool {
 	return !slices.ContainsFunc(d.Reasons, func(r abide.Reason) bool { return r.Code != abide.DenyRetention })
 }
 
-// judgeSources turns the permit for a derived item into a refusal if one of
-// the items it was made from is gone or past its deadline: what was derived
-// dies with its sources.
-func (e *Engine) judgeSources(s *subject, facts *policy.Facts, o opened, d *abide.Decision) error {
+// sourceGone reports whether one of the items that a derived item was made from
+// is gone or past its deadline: what was derived dies with its sources.
+func (e *Engine) sourceGone(s *subject, facts *policy.Facts, o opened) (bool, error) {
 	for _, ref := range o.record.From {
 		items, err := e.open(s, ref.Category)
 		if err != nil {
-			return err
+			return false, err
 		}
 		i := slices.IndexFunc(items, func(src opened) bool { return src.item.ID == ref.ID })
-		if i >= 0 && !e.past(s, facts, items[i].fact()) {
-			continue
+		if i < 0 || e.past(s, facts, items[i].fact()) {
+			return true, nil
 		}
-		reason := abide.Reason{Code: abide.DenyDerived, Category: o.item.Category,
-			Text: "What this was derived from is not held any more, so it may not be used either."}
-		if cat, ok := s.policy().Category(o.item.Category); ok {
-			reason.Clause, reason.Span = cat.Clause, cat.Span
-		}
-		*d = abide.Decision{Reasons: []abide.Reason{reason}, PolicyVersion: d.PolicyVersion}
-		return nil
 	}
-	return nil
+	return false, nil
+}
+
+// derivedFromNothing is the refusal of an item whose sources are gone.
+func derivedFromNothing(p *policy.Policy, c abide.Category) abide.Decision {
+	reason := abide.Reason{Code: abide.DenyDerived, Category: c,
+		Text: "What this was derived from is not held any more, so it may not be used either."}
+	if cat, ok := p.Category(c); ok {
+		reason.Clause, reason.Span = cat.Clause, cat.Span
+	}
+	return abide.Decision{Reasons: []abide.Reason{reason}, PolicyVersion: p.Version()}
 }
 
 // release records the look and then hands out the values.

@@ -113,9 +113,11 @@ func (e *Engine) shared(ctx context.Context, c Call, req *Collect) (map[abide.Ca
 	if err != nil {
 		return nil, err
 	}
-	r, d := keepsCopy(s, reg, c.Actor, slices.Sorted(maps.Keys(ids)), req)
+	r, d, judged := e.keepsCopy(s, reg, c.Actor, slices.Sorted(maps.Keys(ids)), req)
 	if !d.Allowed() {
-		err := e.refuse(ctx, c, s, s.id, r, partOf(c), d)
+		part := partOf(c)
+		part.Service, part.Source, part.Judged = req.Service, req.Source, judged
+		err := e.refuse(ctx, c, s, s.id, r, part, d)
 		e.raiseStopped(err)
 		if !isCompany(c.Actor) && !c.Actor.Admin && abide.ErrorCode(err) == abide.CodeDenied {
 			// The reasons speak of the other: one person does not learn from
@@ -130,12 +132,14 @@ func (e *Engine) shared(ctx context.Context, c Call, req *Collect) (map[abide.Ca
 // keepsCopy judges whether a party's copy of what somebody else hands in may be
 // kept. It comes with the service of the one who does: the other need take no
 // part in it, but for those who left it nothing is written any more.
-func keepsCopy(s *subject, reg *policy.Register, by abide.Actor, cats []abide.Category, req *Collect) (*policy.Request, abide.Decision) {
+func (e *Engine) keepsCopy(s *subject, reg *policy.Register, by abide.Actor, cats []abide.Category, req *Collect) (*policy.Request, abide.Decision, *audit.Judged) {
 	p, facts := s.policy(), s.facts
-	if by.Kind == abide.ActorSubject || by.Kind == abide.ActorGuardian {
+	person := by.Kind == abide.ActorSubject || by.Kind == abide.ActorGuardian
+	if person {
 		by = systemCall.Actor // a person's right to their own data is none to the other's
 	}
 	r := &policy.Request{Actor: by, Act: abide.ActCollect, Categories: cats, Service: req.Service, Source: req.Source, At: s.now}
+	var joins []abide.Service
 	of := p.FedBy(req.Purpose, req.Source)
 	if named, ok := p.Service(req.Service); ok {
 		of = []*policy.Service{named}
@@ -143,9 +147,14 @@ func keepsCopy(s *subject, reg *policy.Register, by abide.Actor, cats []abide.Ca
 	for _, svc := range of {
 		if taking(&facts, svc.Name) == nil {
 			facts.Services = append(slices.Clip(facts.Services), policy.Taking{Service: svc.Name, Since: s.now})
+			joins = append(joins, svc.Name)
 		}
 	}
-	return r, decideAny(p, &facts, reg, r, purposesOf(p, req))
+	purposes := purposesOf(p, req)
+	d := decideAny(p, &facts, reg, r, purposes)
+	judged := e.basis(s, r, reg, purposes...)
+	judged.Joins, judged.System = joins, person
+	return r, d, judged
 }
 
 func (e *Engine) putNote(ctx context.Context, name string, n copyNote) error {
@@ -217,10 +226,10 @@ func (ch *change) copyFrom(n copyNote, records map[ItemRef]*vault.Record, reg *p
 	if len(cats) == 0 {
 		return nil
 	}
-	r, d := keepsCopy(ch.subject, reg, ch.call.Actor, cats, &Collect{Service: n.Service, Purpose: n.Purpose, Source: n.Source})
+	r, d, judged := ch.engine.keepsCopy(ch.subject, reg, ch.call.Actor, cats, &Collect{Service: n.Service, Purpose: n.Purpose, Source: n.Source})
 	if !d.Allowed() {
 		p := partOf(ch.call)
-		p.Service, p.Source, p.Other = n.Service, n.Source, n.From
+		p.Service, p.Source, p.Other, p.Judged = n.Service, n.Source, n.From, judged
 		return ch.deny(r, p, d)
 	}
 	var logged []audit.Item

@@ -64,7 +64,7 @@ func (v *Vault) sealPart(k *SubjectKeys, subject abide.SubjectID, p *audit.Part,
 		}
 		return append([]byte{partOfSubject}, sealed...), nil
 	}
-	if p.Reason != "" || p.Note != "" || p.Actor != "" || p.Ref != "" || p.Source != "" {
+	if p.Reason != "" || p.Note != "" || p.Actor != "" || p.Ref != "" || p.Source != "" || p.Facts != nil || p.Judged != nil {
 		return nil, errors.New("vault: a log entry under the system key may hold only random ids")
 	}
 	sealed, err := v.ring.SealSystem(leaf.Part, a)
