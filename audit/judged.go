@@ -23,9 +23,9 @@ type Judged struct {
 	// Joins are the services that the person counted as taking part in by it.
 	Joins []abide.Service `json:"joins,omitempty"`
 	// System: judged as an act of the store's own, whoever began it.
-	System bool `json:"system,omitempty"`
-	Gap       bool            `json:"gap,omitempty"`     // the store was restored with a gap in the ledger of consent
-	Brought   json.RawMessage `json:"brought,omitempty"` // facts that came with the call
+	System  bool            `json:"system,omitempty"`
+	Gap     bool            `json:"gap,omitempty"`     // the store was restored with a gap in the ledger of consent
+	Brought json.RawMessage `json:"brought,omitempty"` // facts that came with the call
 	// Items are the stored items that were judged, each by itself; Together: with
 	// the request.
 	Items    []JudgedItem    `json:"items,omitempty"`

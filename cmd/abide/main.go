@@ -91,7 +91,7 @@ ABIDE_SERVER and ABIDE_TOKEN), or on a data directory (--data, or ABIDE_DATA).`,
 	root.AddCommand(
 		m.serveCommand(), m.initCommand(), m.witnessCommand(),
 		m.policyCommand(),
-		m.decideCommand(), m.subjectCommand(), m.consentCommand(), m.certificateCommand(), m.eraseCommand(), m.retentionCommand(), m.importCommand(),
+		m.decideCommand(), m.explainCommand(), m.subjectCommand(), m.consentCommand(), m.certificateCommand(), m.eraseCommand(), m.retentionCommand(), m.importCommand(),
 		m.keysCommand(), m.tokenCommand(), m.registerCommand(), m.approvalCommand(), m.findingsCommand(),
 		m.backupCommand(), m.restoreCommand(), m.migrateCommand(),
 		m.doctorCommand(), m.logCommand(),

@@ -104,6 +104,7 @@ func New(o Options) http.Handler {
 	s.uploads(mux)
 	s.consents()
 	s.decisions()
+	s.explain()
 	s.policies()
 	s.administration()
 	s.imports()

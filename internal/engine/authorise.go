@@ -26,6 +26,7 @@ const (
 	opUpdate        operation = "update"
 	opErase         operation = "erase"
 	opDecide        operation = "decide"
+	opExplain       operation = "explain"
 	opCount         operation = "count"
 	opPublish       operation = "publish"
 	opTokens        operation = "tokens"
@@ -69,6 +70,7 @@ var mayCall = map[operation]who{
 	opUpdate:        {service: true, staff: true, purpose: true},
 	opErase:         {self: true},
 	opDecide:        {service: true, staff: true, self: true},
+	opExplain:       {staff: true, self: true, purpose: true},
 	opCount:         {service: true},
 	opPublish:       {},
 	opTokens:        {},

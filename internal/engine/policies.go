@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,31 +29,44 @@ type inForce struct {
 // policies caches compiled policies by version. They are immutable, so the
 // cache can be old but never wrong: which version is in force comes with every
 // load of a subject, and one that is not compiled here is compiled from the
-// store's own source.
+// store's own source. A version that comes into force again knows the terms
+// that people agreed to under those in between: it is compiled anew for every
+// epoch that it is asked for under.
 type policies struct {
 	mu       sync.Mutex
-	compiled map[string]*load.Result
+	compiled map[string]compiled
 	order    []string // oldest use first
 	compile  singleflight.Group
 	current  atomic.Pointer[inForce]
 }
 
-func (ps *policies) init() { ps.compiled = map[string]*load.Result{} }
+// compiled is a policy with the terms of all published up to an epoch.
+type compiled struct {
+	*load.Result
+	epoch uint64
+}
 
-func (ps *policies) get(version string) *load.Result {
+func (ps *policies) init() { ps.compiled = map[string]compiled{} }
+
+// get returns a version with the terms of an epoch; nil if it is not here.
+func (ps *policies) get(version string, epoch uint64) *load.Result {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	p := ps.compiled[version]
-	if p != nil {
-		ps.touch(version)
+	if p.Result == nil || p.epoch < epoch {
+		return nil
 	}
-	return p
+	ps.touch(version)
+	return p.Result
 }
 
-func (ps *policies) put(v string, r *load.Result) {
+func (ps *policies) put(v string, r *load.Result, epoch uint64) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.compiled[v] = r
+	if ps.compiled[v].epoch > epoch {
+		return
+	}
+	ps.compiled[v] = compiled{r, epoch}
 	ps.touch(v)
 	if len(ps.order) > keepCompiled {
 		delete(ps.compiled, ps.order[0])
@@ -81,7 +95,7 @@ func (e *Engine) follow(ctx context.Context, ep storage.Epoch) (*inForce, error)
 	if cur != nil && cur.epoch.N == ep.N && cur.epoch.Version == ep.Version {
 		return cur, nil
 	}
-	r, err := e.policyVersion(ctx, ep.Version)
+	r, err := e.policyWith(ctx, ep.Version, ep.N)
 	if err != nil {
 		return nil, err
 	}
@@ -117,14 +131,24 @@ func unusablePolicy() error {
 		Hint:    "restore the store from its backup, or publish another policy; the server's log names the cause"}
 }
 
-// policyVersion returns a published policy, compiling it at most once however
-// many ask. A policy that does not compile any more is unavailable, which
-// denies.
+// policyVersion returns a published policy, with the terms of all that this node
+// knows of.
 func (e *Engine) policyVersion(ctx context.Context, version string) (*load.Result, error) {
-	if p := e.policies.get(version); p != nil {
+	epoch := uint64(0)
+	if cur := e.policies.current.Load(); cur != nil {
+		epoch = cur.epoch.N
+	}
+	return e.policyWith(ctx, version, epoch)
+}
+
+// policyWith returns a published policy with the terms of an epoch, compiling
+// it at most once however many ask. A policy that does not compile any more is
+// unavailable, which denies.
+func (e *Engine) policyWith(ctx context.Context, version string, epoch uint64) (*load.Result, error) {
+	if p := e.policies.get(version, epoch); p != nil {
 		return p, nil
 	}
-	v, err, _ := e.policies.compile.Do(version, func() (any, error) {
+	v, err, _ := e.policies.compile.Do(version+"\x00"+strconv.FormatUint(epoch, 10), func() (any, error) {
 		// Whoever waits for this shares it, so one caller's leaving must not end it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
@@ -132,7 +156,7 @@ func (e *Engine) policyVersion(ctx context.Context, version string) (*load.Resul
 		if err != nil {
 			return nil, err
 		}
-		e.policies.put(version, r)
+		e.policies.put(version, r, epoch)
 		return r, nil
 	})
 	if err != nil {

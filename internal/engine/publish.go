@@ -112,7 +112,8 @@ func (e *Engine) publish(ctx context.Context, c Call, res *load.Result, packed [
 		if err != nil {
 			return PublishInfo{}, storageError(err)
 		}
-		e.policies.put(version, res)
+		// Compiled from the store: what was checked may lack the terms of another
+		// policy that was published meanwhile.
 		if _, err := e.refresh(ctx); err != nil {
 			return PublishInfo{}, err
 		}
