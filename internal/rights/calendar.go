@@ -1,0 +1,142 @@
+package rights
+
+import (
+	"strings"
+	"time"
+
+	"github.com/rickar/cal/v2"
+	"github.com/rickar/cal/v2/at"
+	"github.com/rickar/cal/v2/be"
+	"github.com/rickar/cal/v2/bg"
+	"github.com/rickar/cal/v2/br"
+	"github.com/rickar/cal/v2/ca"
+	"github.com/rickar/cal/v2/ch"
+	"github.com/rickar/cal/v2/cz"
+	"github.com/rickar/cal/v2/de"
+	"github.com/rickar/cal/v2/dk"
+	"github.com/rickar/cal/v2/es"
+	"github.com/rickar/cal/v2/fr"
+	"github.com/rickar/cal/v2/gb"
+	"github.com/rickar/cal/v2/gr"
+	"github.com/rickar/cal/v2/hr"
+	"github.com/rickar/cal/v2/ie"
+	"github.com/rickar/cal/v2/it"
+	"github.com/rickar/cal/v2/jp"
+	"github.com/rickar/cal/v2/lt"
+	"github.com/rickar/cal/v2/lv"
+	"github.com/rickar/cal/v2/nl"
+	"github.com/rickar/cal/v2/no"
+	"github.com/rickar/cal/v2/nz"
+	"github.com/rickar/cal/v2/pl"
+	"github.com/rickar/cal/v2/ro"
+	"github.com/rickar/cal/v2/se"
+	"github.com/rickar/cal/v2/si"
+	"github.com/rickar/cal/v2/sk"
+	"github.com/rickar/cal/v2/us"
+	"github.com/rickar/cal/v2/za"
+
+	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/policy"
+)
+
+// holidays by country, those of the whole country only. Of a country that is
+// not here no holiday is known but those that a law profile lists: a term then
+// ends sooner than it must, never later.
+var holidays = map[abide.Place][]*cal.Holiday{
+	"AT": at.Holidays, "BE": be.Holidays, "BG": bg.Holidays, "BR": br.Holidays, "CA": ca.Holidays, "CH": ch.Holidays,
+	"CZ": cz.Holidays, "DE": de.Holidays, "DK": dk.Holidays, "ES": es.Holidays, "FR": fr.Holidays, "GB": gb.Holidays,
+	"GR": gr.Holidays, "HR": hr.Holidays, "IE": ie.Holidays, "IT": it.Holidays, "JP": jp.Holidays, "LT": lt.Holidays,
+	"LV": lv.Holidays, "NL": nl.Holidays, "NO": no.Holidays, "NZ": nz.Holidays, "PL": pl.Holidays, "RO": ro.Holidays,
+	"SE": se.Holidays, "SI": si.Holidays, "SK": sk.Holidays, "US": us.Holidays, "ZA": za.Holidays,
+}
+
+// Keys of law values that say how days are counted.
+const (
+	// LawTimeZone is the IANA name of the zone whose days count; the westernmost
+	// of a place with several, because there the day of receipt is earliest.
+	LawTimeZone = "time_zone"
+	// LawPeriodEnd lists the days on which a period does not end but goes on to
+	// the next: "saturday, sunday, holiday", or some of them.
+	LawPeriodEnd = "period_end_moves_past"
+	// LawHolidays lists days, 2026-02-17 2026-02-18, that are holidays too.
+	LawHolidays = "public_holidays"
+)
+
+// Calendar says which days count at a place.
+type Calendar struct {
+	zone   *time.Location
+	known  cal.Calendar  // no cache: read by many at once
+	listed map[Date]bool // holidays of the law profile
+	moves  struct{ saturday, sunday, holiday bool }
+}
+
+// CalendarOf reads how a place counts. It fails with bad_calendar if a value
+// of the law profile cannot be read.
+func CalendarOf(l *policy.Laws, place abide.Place) (*Calendar, error) {
+	c := &Calendar{zone: time.UTC, listed: map[Date]bool{}}
+	if v, _, ok := l.Value(place, LawTimeZone); ok {
+		zone, err := time.LoadLocation(v.Value)
+		if err != nil {
+			return nil, badCalendar(LawTimeZone)
+		}
+		c.zone = zone
+	}
+	if v, _, ok := l.Value(place, LawPeriodEnd); ok {
+		for day := range strings.SplitSeq(v.Value, ", ") {
+			switch day {
+			case "saturday":
+				c.moves.saturday = true
+			case "sunday":
+				c.moves.sunday = true
+			case "holiday":
+				c.moves.holiday = true
+			case "none":
+			default:
+				return nil, badCalendar(LawPeriodEnd)
+			}
+		}
+	}
+	if v, _, ok := l.Value(place, LawHolidays); ok {
+		for _, day := range strings.Fields(v.Value) {
+			d, err := ParseDate(day)
+			if err != nil {
+				return nil, badCalendar(LawHolidays)
+			}
+			c.listed[d] = true
+		}
+	}
+	for _, p := range append([]abide.Place{place}, l.Within(place)...) {
+		if found, ok := holidays[p]; ok {
+			c.known.Holidays = found
+			break
+		}
+	}
+	return c, nil
+}
+
+func badCalendar(key string) error {
+	return &abide.Error{Code: abide.CodeInvalid, Detail: "bad_calendar", Field: key,
+		Message: "a law profile says how days are counted in a way that cannot be read",
+		Hint:    `time_zone is a name such as "Asia/Hong_Kong", period_end_moves_past a list such as "saturday, sunday, holiday", public_holidays days such as "2026-02-17 2026-02-18"`}
+}
+
+// Holiday reports whether a day, or a day in its stead, is a public holiday.
+func (c *Calendar) Holiday(d Date) bool {
+	actual, observed, _ := c.known.IsHoliday(d.t)
+	return actual || observed || c.listed[d]
+}
+
+// Working reports whether a day is none of Saturday, Sunday and holiday.
+func (c *Calendar) Working(d Date) bool {
+	return d.Weekday() != time.Saturday && d.Weekday() != time.Sunday && !c.Holiday(d)
+}
+
+// Ends returns the day on which a period ends whose last day is d.
+func (c *Calendar) Ends(d Date) Date {
+	for c.moves.saturday && d.Weekday() == time.Saturday ||
+		c.moves.sunday && d.Weekday() == time.Sunday ||
+		c.moves.holiday && c.Holiday(d) {
+		d = d.Add(1)
+	}
+	return d
+}
