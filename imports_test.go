@@ -48,6 +48,8 @@ var importRules = []struct {
 		"the vault seals and opens values: it does no I/O and knows no use case"},
 	{"internal/consent", nil, []string{"internal/engine", "internal/api", "internal/storage", "cmd"},
 		"the rules of the ledger are pure: what they need is handed to them"},
+	{"internal/rights", []string{"", "policy", "internal/rights"}, nil,
+		"by when an answer is due is a matter of laws and dates alone"},
 	{"internal/receipts", []string{"", "audit", "policy", "internal/receipts"}, nil,
 		"the published forms of a receipt are written from what is handed in: no store, no key, no use case"},
 	{"internal/engine", nil, []string{"internal/api", "internal/site", "internal/storage/sqlite", "internal/storage/postgres", "cmd"},

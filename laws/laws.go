@@ -5,15 +5,12 @@
 // sources did not settle a value the strictest reading is shipped, marked
 // unsettled, with a note.
 //
-// An operator overrides values with profiles of the same form, see Overrides.
+// An operator overrides values with profiles of the same form, in the folder
+// laws/ of the policy, which are published with it.
 package laws
 
 import (
-	"bytes"
 	"embed"
-	"encoding/json"
-	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"sync"
@@ -64,7 +61,7 @@ func read(fsys fs.FS) ([]policy.Profile, error) {
 		if err != nil {
 			return err
 		}
-		profiles, err := parse(raw)
+		profiles, _, err := policy.ParseProfiles(raw)
 		if err != nil {
 			return &abide.Error{Code: abide.CodeInvalid, Detail: "law_profile_unreadable", Field: name, Err: err,
 				Message: "a file of law profiles cannot be read", Hint: "it must be a JSON list of profiles with the fields of the shipped ones"}
@@ -73,17 +70,4 @@ func read(fsys fs.FS) ([]policy.Profile, error) {
 		return nil
 	})
 	return all, err
-}
-
-func parse(raw []byte) ([]policy.Profile, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	var out []policy.Profile
-	if err := dec.Decode(&out); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("something follows the list")
-	}
-	return out, nil
 }

@@ -14,6 +14,10 @@ type Options struct {
 	// Laws are the law profiles. Without them every law.… in a rule is an error,
 	// and any code of ISO 3166's form is a place.
 	Laws *Laws
+	// Own are the profiles that the policy brings itself, which Laws has
+	// already. Its version is of them too; the shipped ones come with the
+	// program.
+	Own []Profile
 	// Archive holds the terms of earlier policies, so that consents to them stay
 	// readable.
 	Archive []Terms
@@ -53,7 +57,7 @@ func Compile(set *rule.Set, o Options) (*Policy, diag.List) {
 		return nil, c.found
 	}
 	c.archive(o.Archive)
-	c.p.version = digestOf(appendCanonical(nil, canonicalSet(set)))
+	c.p.version = digestOf(appendCanonical(nil, canonicalPolicy(set, o.Own)))
 	return c.p, c.found
 }
 

@@ -134,6 +134,9 @@ func checkLawValue(place abide.Place, v LawValue) error {
 			return lawError("law_value_wrong", v.Key+" must be opt_out, no_objection, opt_in or separate_opt_in", place)
 		}
 	}
+	if must := checkCounting(v); must != "" {
+		return lawError("law_value_wrong", v.Key+" must be "+must, place)
+	}
 	return nil
 }
 

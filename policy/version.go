@@ -16,6 +16,15 @@ import (
 // left out, so that adding one changes no version.
 func canonicalSet(set *rule.Set) any { return canonicalValue(reflect.ValueOf(set), true) }
 
+// canonicalPolicy is canonicalSet with the law profiles that the policy brings;
+// one that brings none has the version of its rules alone.
+func canonicalPolicy(set *rule.Set, own []Profile) any {
+	if len(own) == 0 {
+		return canonicalSet(set)
+	}
+	return map[string]any{"rules": canonicalSet(set), "laws": canonicalValue(reflect.ValueOf(own), true)}
+}
+
 var (
 	spanType   = reflect.TypeFor[abide.Span]()
 	clauseType = reflect.TypeFor[*rule.Clause]()

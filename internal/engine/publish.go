@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 	"time"
 
@@ -200,7 +201,7 @@ func pack(fsys fs.FS) ([]byte, error) {
 				return fs.SkipDir
 			}
 			return nil
-		case d.IsDir() || !(strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".hcl")):
+		case d.IsDir() || !isPolicyFile(name):
 			return nil
 		}
 		text, err := readCapped(fsys, name, maxPolicy-size)
@@ -227,6 +228,12 @@ func pack(fsys fs.FS) ([]byte, error) {
 		return nil, storageError(err)
 	}
 	return buf.Bytes(), nil
+}
+
+// isPolicyFile reports whether a file of the folder is part of the policy.
+func isPolicyFile(name string) bool {
+	return strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".hcl") ||
+		path.Dir(name) == policy.LawsFolder && strings.HasSuffix(name, ".json")
 }
 
 func readCapped(fsys fs.FS, name string, left int64) ([]byte, error) {

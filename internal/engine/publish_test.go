@@ -11,6 +11,7 @@ import (
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/policy"
 )
 
 func policyText(t *testing.T) string {
@@ -155,14 +156,20 @@ func TestPublishReadsNothingElse(t *testing.T) {
 		folder[".git/config"] = &fstest.MapFile{Data: []byte("secret")}
 		folder["notes.txt"] = &fstest.MapFile{Data: []byte("secret")}
 		folder["systems.hcl"] = &fstest.MapFile{Data: []byte("")}
+		folder["data.json"] = &fstest.MapFile{Data: []byte("[]")}
+		folder["laws/ours.json"] = &fstest.MapFile{Data: []byte(`[{"place": "LI", "values": [{"key": "request_deadline", "value": "14 days", "source": "our counsel", "as_of": "2026-11-25"}]}]`)}
 		info := w.publish(folder)
 		fsys, err := w.e.PolicySource(t.Context(), info.Version)
 		must(t, err)
-		for _, name := range []string{".git/config", "notes.txt"} {
+		for _, name := range []string{".git/config", "notes.txt", "data.json"} {
 			if f, err := fsys.Open(name); err == nil {
 				f.Close()
 				t.Errorf("%s was taken into the store", name)
 			}
+		}
+		// The law profiles of the policy are, and hold with its version.
+		if v, at, _ := w.e.Policy().Laws().Value("LI", policy.LawRequestDeadline); v.Value != "14 days" || at != "LI" {
+			t.Errorf("the law of LI is %+v at %s", v, at)
 		}
 	})
 }

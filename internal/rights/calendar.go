@@ -1,7 +1,6 @@
 package rights
 
 import (
-	"strings"
 	"time"
 
 	"github.com/rickar/cal/v2"
@@ -50,18 +49,6 @@ var holidays = map[abide.Place][]*cal.Holiday{
 	"SE": se.Holidays, "SI": si.Holidays, "SK": sk.Holidays, "US": us.Holidays, "ZA": za.Holidays,
 }
 
-// Keys of law values that say how days are counted.
-const (
-	// LawTimeZone is the IANA name of the zone whose days count; the westernmost
-	// of a place with several, because there the day of receipt is earliest.
-	LawTimeZone = "time_zone"
-	// LawPeriodEnd lists the days on which a period does not end but goes on to
-	// the next: "saturday, sunday, holiday", or some of them.
-	LawPeriodEnd = "period_end_moves_past"
-	// LawHolidays lists days, 2026-02-17 2026-02-18, that are holidays too.
-	LawHolidays = "public_holidays"
-)
-
 // Calendar says which days count at a place.
 type Calendar struct {
 	zone   *time.Location
@@ -70,39 +57,30 @@ type Calendar struct {
 	moves  struct{ saturday, sunday, holiday bool }
 }
 
-// CalendarOf reads how a place counts. It fails with bad_calendar if a value
-// of the law profile cannot be read.
+// CalendarOf reads how a place counts. What an operator's profile says was
+// checked when it was read; it fails all the same with bad_calendar if it does
+// not make sense.
 func CalendarOf(l *policy.Laws, place abide.Place) (*Calendar, error) {
 	c := &Calendar{zone: time.UTC, listed: map[Date]bool{}}
-	if v, _, ok := l.Value(place, LawTimeZone); ok {
-		zone, err := time.LoadLocation(v.Value)
-		if err != nil {
-			return nil, badCalendar(LawTimeZone)
-		}
-		c.zone = zone
-	}
-	if v, _, ok := l.Value(place, LawPeriodEnd); ok {
-		for day := range strings.SplitSeq(v.Value, ", ") {
-			switch day {
-			case "saturday":
-				c.moves.saturday = true
-			case "sunday":
-				c.moves.sunday = true
-			case "holiday":
-				c.moves.holiday = true
-			case "none":
-			default:
-				return nil, badCalendar(LawPeriodEnd)
+	var err error
+	for key, take := range map[string]func(string){
+		policy.LawTimeZone: func(v string) { c.zone, err = time.LoadLocation(v) },
+		policy.LawPeriodEnd: func(v string) {
+			c.moves.saturday, c.moves.sunday, c.moves.holiday, err = policy.PeriodEnd(v)
+		},
+		policy.LawHolidays: func(v string) {
+			var days []time.Time
+			days, err = policy.Holidays(v)
+			for _, d := range days {
+				c.listed[Date{d}] = true
 			}
-		}
-	}
-	if v, _, ok := l.Value(place, LawHolidays); ok {
-		for _, day := range strings.Fields(v.Value) {
-			d, err := ParseDate(day)
-			if err != nil {
-				return nil, badCalendar(LawHolidays)
+		},
+	} {
+		if v, _, ok := l.Value(place, key); ok {
+			if take(v.Value); err != nil {
+				return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "bad_calendar", Field: key,
+					Message: "a law profile says how days are counted in a way that cannot be read", Hint: "correct it in the policy's folder laws/"}
 			}
-			c.listed[d] = true
 		}
 	}
 	for _, p := range append([]abide.Place{place}, l.Within(place)...) {
@@ -112,12 +90,6 @@ func CalendarOf(l *policy.Laws, place abide.Place) (*Calendar, error) {
 		}
 	}
 	return c, nil
-}
-
-func badCalendar(key string) error {
-	return &abide.Error{Code: abide.CodeInvalid, Detail: "bad_calendar", Field: key,
-		Message: "a law profile says how days are counted in a way that cannot be read",
-		Hint:    `time_zone is a name such as "Asia/Hong_Kong", period_end_moves_past a list such as "saturday, sunday, holiday", public_holidays days such as "2026-02-17 2026-02-18"`}
 }
 
 // Holiday reports whether a day, or a day in its stead, is a public holiday.

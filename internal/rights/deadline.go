@@ -7,15 +7,6 @@ import (
 	"github.com/abide-privacy/abide/policy"
 )
 
-// Keys of law values about requests, each a Term.
-const (
-	LawRequestDeadline  = "request_deadline"
-	LawRequestExtension = "request_extension" // on top of the deadline; "none" allows none
-)
-
-// noExtension is a law's word for it.
-const noExtension = "none"
-
 // Deadline is the last day on which a request can be answered, and whose law
 // says so.
 type Deadline struct {
@@ -71,11 +62,11 @@ func first(l *policy.Laws, places []abide.Place, came time.Time, extended bool) 
 }
 
 func answer(l *policy.Laws, place abide.Place, came time.Time, extended bool) (Deadline, bool, error) {
-	v, law, ok := l.Value(place, LawRequestDeadline)
+	v, law, ok := l.Value(place, policy.LawRequestDeadline)
 	if !ok {
 		return Deadline{}, false, nil
 	}
-	term, err := ParseTerm(v.Value)
+	term, err := policy.ParseTerm(v.Value)
 	if err != nil {
 		return Deadline{}, false, err
 	}
@@ -87,36 +78,23 @@ func answer(l *policy.Laws, place abide.Place, came time.Time, extended bool) (D
 	day := DateOf(came, c.zone)
 	// An extension is looked for where the deadline was found: a state that sets
 	// its own deadline does not inherit another law's extension.
-	more, from, found := l.Value(place, LawRequestExtension)
+	more, from, found := l.Value(place, policy.LawRequestExtension)
 	switch {
-	case !extended, !found, from != law, more.Value == noExtension:
-		day = term.From(day, c)
+	case !extended, !found, from != law, more.Value == policy.NoExtension:
+		day = Last(term, day, c)
 	default:
-		extra, err := ParseTerm(more.Value)
+		extra, err := policy.ParseTerm(more.Value)
 		if err != nil {
 			return Deadline{}, false, err
 		}
 		out.Term, out.Source = v.Value+" + "+more.Value, more.Source
 		if extra.Unit == term.Unit {
-			day = Term{N: term.N + extra.N, Unit: term.Unit}.From(day, c)
+			day = Last(policy.Term{N: term.N + extra.N, Unit: term.Unit}, day, c)
 		} else {
-			day = extra.From(term.From(day, c), c)
+			day = Last(extra, Last(term, day, c), c)
 		}
 	}
 	out.Day = c.Ends(day)
 	out.Until = out.Day.End(c.zone)
 	return out, true, nil
-}
-
-// Check reads every value that this package reads, of every place, so that an
-// operator's mistake is named at the start and not when somebody asks.
-func Check(l *policy.Laws) error {
-	for _, place := range l.Places() {
-		for _, extended := range []bool{false, true} {
-			if _, _, err := answer(l, place, time.Unix(0, 0), extended); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

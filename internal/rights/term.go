@@ -1,64 +1,20 @@
 package rights
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
-	abide "github.com/abide-privacy/abide"
+	"github.com/abide-privacy/abide/policy"
 )
 
-// Unit is what a term counts.
-type Unit uint8
-
-// Units of a term.
-const (
-	Days Unit = iota
-	WorkingDays
-	Months // calendar months
-)
-
-var units = map[string]Unit{
-	"day": Days, "days": Days,
-	"working day": WorkingDays, "working days": WorkingDays, "business day": WorkingDays, "business days": WorkingDays,
-	"month": Months, "months": Months,
-}
-
-// Term is a length of time as laws write it. The zero Term is "without delay":
-// it ends with the day on which it begins.
-type Term struct {
-	N    int
-	Unit Unit
-}
-
-// maxTerm keeps a slip of the pen (400 months) from becoming a promise.
-const maxTerm = 366
-
-// ParseTerm reads the form that law profiles have: "1 month", "45 days",
-// "10 working days", "without delay". It fails with bad_term.
-func ParseTerm(s string) (Term, error) {
-	if s == "without delay" || s == "at once" {
-		return Term{}, nil
-	}
-	count, unit, _ := strings.Cut(s, " ")
-	n, err := strconv.Atoi(count)
-	u, known := units[unit]
-	if err != nil || n < 1 || n > maxTerm || !known {
-		return Term{}, &abide.Error{Code: abide.CodeInvalid, Detail: "bad_term",
-			Message: "a term of a law profile cannot be read", Hint: `write "1 month", "45 days", "10 working days" or "without delay"`}
-	}
-	return Term{N: n, Unit: u}, nil
-}
-
-// From returns the last day of the term for what came on a day. That day does
+// Last returns the last day of a term for what came on a day. That day does
 // not count: one month from 31 January ends on the last day of February, one
 // day from Friday on Saturday (Regulation 1182/71 Art. 3(1) and (2)(c); EDPB
 // Guidelines 01/2022, para. 160).
-func (t Term) From(day Date, c *Calendar) Date {
+func Last(t policy.Term, day Date, c *Calendar) Date {
 	switch t.Unit {
-	case Months:
+	case policy.Months:
 		return day.addMonths(t.N)
-	case WorkingDays:
+	case policy.WorkingDays:
 		for n := t.N; n > 0; {
 			if day = day.Add(1); c.Working(day) {
 				n--

@@ -15,6 +15,7 @@ const (
 	BasisMissing      Code = "basis_missing"
 	LawsMissing       Code = "law_profiles_missing"
 	LawValueMissing   Code = "law_value_missing"
+	LawProfile        Code = "law_profile_wrong"
 	ControllerPlace   Code = "controller_place_unknown"
 	GetsNotUsed       Code = "gets_not_used"
 	PrecedenceCircle  Code = "precedence_circle"
@@ -36,6 +37,7 @@ var compileCodes = []Info{
 	{TooManyLevels, Error, "more than eight levels make demands", "merge levels that ask for the same"},
 	{BasisMissing, Error, "purpose has no legal basis", "say basis = consent, no_objection(…), contract, law(…), legitimate_interest or law.direct_marketing"},
 	{LawsMissing, Error, "law profiles are not loaded", "load package laws, or name the basis itself"},
+	{LawProfile, Error, "a law profile of the policy cannot be used", "write a JSON list of profiles: [{\"place\": \"DE\", \"values\": [{\"key\": \"age_of_digital_consent\", \"value\": \"16\", \"source\": \"our counsel\", \"as_of\": \"2026-01-31\"}]}]"},
 	{LawValueMissing, Error, "law profiles do not know this value", "law.direct_marketing and law.cookies are there"},
 	{ControllerPlace, Error, "controller's place cannot be told", "end the controller with its country, as in \"Lantern Ltd, Hong Kong\", or leave controller out of law_of"},
 	{GetsNotUsed, Error, "recipient gets what the purpose does not use", "add the category to the purpose's uses, or take it from gets"},

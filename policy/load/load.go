@@ -3,8 +3,12 @@
 package load
 
 import (
+	"errors"
 	"io/fs"
+	"strconv"
+	"strings"
 
+	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/policy"
 	"github.com/abide-privacy/abide/policy/check"
 	"github.com/abide-privacy/abide/policy/diag"
@@ -48,7 +52,12 @@ func LoadWith(fsys fs.FS, o source.Options, laws *policy.Laws, archive []policy.
 	if !readable(found) {
 		return r
 	}
-	p, compiled := policy.Compile(set, policy.Options{Laws: laws, Archive: archive})
+	laws, own, wrong := lawsOf(fsys, files, laws)
+	if wrong != nil {
+		r.Diagnostics = append(r.Diagnostics, wrong...)
+		return r
+	}
+	p, compiled := policy.Compile(set, policy.Options{Laws: laws, Own: own, Archive: archive})
 	r.Policy = p
 	r.Diagnostics = append(r.Diagnostics, compiled...)
 	r.Report = check.Check(set, p, laws)
@@ -69,4 +78,52 @@ func readable(found diag.List) bool {
 		}
 	}
 	return true
+}
+
+// lawsOf lays the law profiles in the policy's own folder over the shipped
+// ones, all at once: a place of one file may lie within one of another.
+func lawsOf(fsys fs.FS, files *diag.Files, laws *policy.Laws) (_ *policy.Laws, own []policy.Profile, found diag.List) {
+	names, err := fs.Glob(fsys, policy.LawsFolder+"/*.json")
+	if err != nil || len(names) == 0 {
+		return laws, nil, nil
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			found = append(found, diag.New(diag.LawProfile, abide.Span{File: name}, "the file cannot be read"))
+			continue
+		}
+		files.Add(name, text)
+		profiles, at, err := policy.ParseProfiles(text)
+		if err != nil {
+			found = append(found, diag.New(diag.LawProfile, files.Span(name, at, at), "law profiles cannot be read: %v", err))
+			continue
+		}
+		own = append(own, profiles...)
+	}
+	if found != nil {
+		return laws, nil, found
+	}
+	out, err := laws.With(own)
+	if err != nil {
+		var wrong *abide.Error
+		if !errors.As(err, &wrong) {
+			wrong = &abide.Error{Message: err.Error()}
+		}
+		return laws, nil, diag.List{diag.New(diag.LawProfile, placeIn(files, names, wrong.Field), "%s", wrong.Message)}
+	}
+	return out, own, nil
+}
+
+// placeIn is where a file says that a profile is of this place; the start of
+// the first file if none does.
+func placeIn(files *diag.Files, names []string, place string) abide.Span {
+	quoted := strconv.Quote(place)
+	for _, name := range names {
+		text, _ := files.Text(name)
+		if i := strings.Index(text, quoted); place != "" && i >= 0 {
+			return files.Span(name, i, i+len(quoted))
+		}
+	}
+	return files.Span(names[0], 0, 0)
 }
