@@ -165,6 +165,7 @@ type storeFlags struct {
 	master       string
 	masterAlso   string // a further key that may come to encrypt the keyring
 	uploads      string // a directory, or s3://…; empty: in the data directory
+	place        string // where the log is published: the same
 	create       bool
 }
 
@@ -253,7 +254,8 @@ func (m *Main) open(ctx context.Context, f storeFlags) (st *opened, err error) {
 	if err != nil {
 		return st, err
 	}
-	st.engine, err = engine.Open(ctx, engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: m.Now, Ledger: ledger, Blobs: blobs})
+	st.engine, err = engine.Open(ctx, engine.Options{Store: store, Keys: keyStore, Keyring: ring, Laws: profiles, Clock: m.Now, Ledger: ledger,
+		LedgerSeen: m.recallLedger(ctx, f, ring), Blobs: blobs})
 	if err != nil {
 		return st, err
 	}

@@ -112,6 +112,13 @@ func (m *Main) sequence(ctx context.Context, f *serveFlags, st *opened, logger *
 			logger.Warn("the log was not handed over; another node takes it after a while", "error", err.Error())
 		}
 	})
+	remembering, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		rememberLedger(remembering, st.engine, place, st.ring, logger)
+	}()
+	st.closes = append(st.closes, func(context.Context) { stop(); <-done })
 	h := log.NewHandler(st.store, st.ring)
 	h.Witnesses = vkeys
 	return h, nil

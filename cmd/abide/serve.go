@@ -134,7 +134,7 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	f.store.create = true
+	f.store.create, f.store.place = true, f.log.place
 	if f.store.postgres == "" {
 		if err := os.MkdirAll(f.store.data, 0o700); err != nil {
 			return dataDirectory(err)

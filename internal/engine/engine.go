@@ -50,6 +50,9 @@ type Options struct {
 	// Ledger, if set, records what a restore must bring back, and is replayed
 	// before the engine serves.
 	Ledger RestoreLedger
+	// LedgerSeen is what was remembered of the ledger outside of it and the
+	// store; nil: nothing.
+	LedgerSeen *LedgerSeen
 	// Blobs keeps the bytes of uploads; nil: uploads are refused.
 	Blobs blob.Store
 }
@@ -66,6 +69,7 @@ type Engine struct {
 	log        *slog.Logger
 	node       string
 	restore    RestoreLedger
+	ledgerSeen *LedgerSeen
 	blobs      blob.Store
 	metrics    *metrics
 
@@ -109,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		store: o.Store, keys: o.Keys, vault: vault.New(o.Keyring), laws: o.Laws, lawsDigest: digestOfLaws(o.Laws),
-		clock: o.Clock, log: o.Log, restore: o.Ledger, blobs: o.Blobs,
+		clock: o.Clock, log: o.Log, restore: o.Ledger, ledgerSeen: o.LedgerSeen, blobs: o.Blobs,
 		node: nodeName(o.Node), metrics: newMetrics(o.Metrics),
 		erasures: make(chan struct{}, 1), sweeps: make(chan struct{}, 1),
 		sweepRows: housekeepingPage, sweepPages: sweepPages,

@@ -58,6 +58,7 @@ type ledgerAbout struct {
 	Ledger     string `json:"ledger"`
 	Generation uint64 `json:"generation"`
 	Replaying  bool   `json:"replaying,omitempty"` // a replay that changed something has not ended
+	Resolved   int64  `json:"resolved,omitempty"`  // microseconds: when a gap was last resolved
 }
 
 // knownLedger is what the store remembers.
@@ -108,7 +109,7 @@ func (e *Engine) saveMarks(ctx context.Context, k *knownLedger, tail *restore.Ta
 			return storageError(err)
 		}
 	}
-	now := ledgerAbout{Ledger: k.Ledger, Generation: e.generation.Load()}
+	now := ledgerAbout{Ledger: k.Ledger, Generation: e.generation.Load(), Resolved: k.Resolved}
 	if now.Ledger == "" {
 		now.Ledger = e.restore.ID()
 	}
@@ -301,8 +302,7 @@ func (e *Engine) adoptLedger(ctx context.Context) error {
 	}
 	own, _ := e.restore.Settled()
 	for name, m := range k.marks {
-		there, ok := tail.Marks[name]
-		if name == own || ok && there.Seq >= m.Seq {
+		if name == own || tail.Reaches(map[string]restore.Mark{name: m}) {
 			continue
 		}
 		if err := e.store.DropRecord(ctx, recordLedger, name); err != nil && !isNotFound(err) {
@@ -310,9 +310,6 @@ func (e *Engine) adoptLedger(ctx context.Context) error {
 		}
 	}
 	now := k.ledgerAbout
-	now.Ledger, now.Generation = e.restore.ID(), e.generation.Load()
-	if now == k.ledgerAbout {
-		return nil
-	}
+	now.Ledger, now.Generation, now.Resolved = e.restore.ID(), e.generation.Load(), e.now().UnixMicro()
 	return storageError(e.putLedgerRecord(ctx, recordAbout, k.version, now))
 }

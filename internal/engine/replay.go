@@ -51,6 +51,9 @@ func (e *Engine) replayLedger(ctx context.Context) (err error) {
 	if known.Ledger != "" && known.Ledger != e.restore.ID() {
 		why = GapLedgerMissing
 	}
+	if why == "" {
+		why = e.recall(known, tail)
+	}
 	if why != "" && e.gap.Load() == nil {
 		if err := e.openGap(ctx, why); err != nil {
 			return err

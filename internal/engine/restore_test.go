@@ -413,6 +413,7 @@ func TestRestoreBesideAnotherNode(t *testing.T) {
 		other, err := restore.Open(w.place, w.ring.Store(), w.ring)
 		must(t, err)
 		defer other.Close()
+		must(t, val(other.Start(ctx))(t)())
 
 		w.restoreFrom(copied)
 		w.gone(id)

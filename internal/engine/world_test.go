@@ -137,7 +137,8 @@ type world struct {
 	store  storage.Store
 	keys   storage.KeyStore
 	ledger *restore.Ledger
-	place  string // of the ledger
+	place  string             // of the ledger
+	seen   *engine.LedgerSeen // of it, outside
 	blobs  blob.Store
 	e      *engine.Engine
 }
@@ -216,7 +217,7 @@ func (w *world) tryStart() error {
 	must(w.t, err)
 	e, err := engine.Open(context.WithoutCancel(w.t.Context()), engine.Options{
 		Store: &faultyStore{Store: w.store, f: w.faults}, Keys: &faultyKeys{KeyStore: w.keys, f: w.faults},
-		Keyring: w.ring, Clock: w.clock.now, Node: "n1", Ledger: &faultyLedger{Ledger: w.ledger, f: w.faults},
+		Keyring: w.ring, Clock: w.clock.now, Node: "n1", Ledger: &faultyLedger{Ledger: w.ledger, f: w.faults}, LedgerSeen: w.seen,
 		Blobs: &faultyBlobs{Store: w.blobs, f: w.faults}, Laws: w.laws})
 	w.e = e
 	return err

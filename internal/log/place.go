@@ -22,6 +22,11 @@ type File struct {
 	Data []byte
 }
 
+// Beside is the name of a file that may lie beside a published log and is none
+// of its resources: how far the restore ledger was seen. It is put as a
+// checkpoint is.
+const Beside = "restore-ledger.json"
+
 // Place keeps the published log outside the database, so that a restored
 // database can go on from what was published. One sequencer writes at a time;
 // one that was overtaken may write what it was about to, which is the same
@@ -62,6 +67,9 @@ func (d *Dir) Name() string { return d.root }
 // Read implements audit.Source.
 func (d *Dir) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
 	dir := d.root
+	if path == Beside {
+		return os.ReadFile(filepath.Join(dir, path)) //nolint:gosec // a name of ours
+	}
 	if number, rest, ok := strings.Cut(path, "/"); ok {
 		if _, ok := decimal(number, 1<<32); ok {
 			dir, path = filepath.Join(dir, number), rest

@@ -28,6 +28,7 @@ type Tail struct {
 	Generation uint64
 
 	names []string
+	live  map[string]bool
 	index []place
 }
 
@@ -47,7 +48,7 @@ type place struct {
 // Tail reads what lies beyond the marks. Of a damaged segment it holds what
 // comes before the damage.
 func (l *Ledger) Tail(marks map[string]Mark) (*Tail, error) {
-	t := &Tail{l: l, Marks: map[string]Mark{}}
+	t := &Tail{l: l, Marks: map[string]Mark{}, live: map[string]bool{}}
 	names, err := l.names()
 	t.names = names
 	if err != nil {
@@ -69,6 +70,17 @@ func (l *Ledger) Tail(marks map[string]Mark) (*Tail, error) {
 	})
 	t.Records = len(t.index)
 	return t, nil
+}
+
+// Reaches reports whether the segments hold as much as these marks say. What
+// another process is writing is left to it.
+func (t *Tail) Reaches(marks map[string]Mark) bool {
+	for name, m := range marks {
+		if !t.live[name] && t.Marks[name].Seq < m.Seq {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *Tail) gap(err error) {
@@ -95,6 +107,7 @@ func (t *Tail) read(n uint32, name string, from Mark) error {
 	defer s.close()
 	if beingWritten(s.f) {
 		t.Live++
+		t.live[name] = true
 		return nil
 	}
 	if err := s.seek(from); err != nil {
