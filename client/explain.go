@@ -22,6 +22,16 @@ type ExplainRequest struct {
 	// Entry names one decision on record: the number of an entry, node/batch/pos
 	// of a look, or a commitment.
 	Entry string
+	// Since asks besides when the answer changed, from then until At.
+	Since time.Time
+}
+
+// Turn is an instant from which on the answer was another one, and why.
+type Turn struct {
+	At      time.Time      `json:"at"`
+	Effect  string         `json:"effect"`
+	Reasons []abide.Reason `json:"reasons"`
+	Why     []string       `json:"why"`
 }
 
 // Explanation tells what was allowed, what is on record, and where the two
@@ -37,6 +47,7 @@ type Explanation struct {
 	Agreed   []Agreement       `json:"agreed,omitempty"`
 	Recorded *RecordedDecision `json:"recorded,omitempty"`
 	Since    []Since           `json:"since,omitempty"`
+	Turns    []Turn            `json:"turns,omitempty"`
 	Now      *abide.Decision   `json:"now,omitempty"`
 	FromNow  []string          `json:"from_now,omitempty"`
 }
@@ -133,6 +144,9 @@ func (r *ExplainRequest) query() url.Values {
 	}
 	if !r.At.IsZero() {
 		q.Set("at", r.At.UTC().Format(time.RFC3339Nano))
+	}
+	if !r.Since.IsZero() {
+		q.Set("since", r.Since.UTC().Format(time.RFC3339Nano))
 	}
 	return q
 }

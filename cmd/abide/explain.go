@@ -16,7 +16,7 @@ import (
 
 func (m *Main) explainCommand() *cobra.Command {
 	var p place
-	var subject, at string
+	var subject, at, since string
 	var r client.ExplainRequest
 	var purpose, recipient, topic, channel string
 	var categories []string
@@ -34,6 +34,7 @@ by then. Of a person who was erased it says so. That you looked goes on record
 Exit codes: 0 explained, 1 the record differs from what log and ledger say, 4 erased.`,
 		Example: `  abide explain --subject 0197b6a2-… --purpose marketing --at 2026-11-04T12:00:00Z
   abide explain --subject 0197b6a2-… --purpose marketing --act contact --category person.email --at 2026-11-04
+  abide explain --subject 0197b6a2-… --purpose marketing --act contact --since 2024-01-01
   abide explain --subject 0197b6a2-… --entry 17 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,6 +53,9 @@ Exit codes: 0 explained, 1 the record differs from what log and ledger say, 4 er
 				r.Categories = append(r.Categories, abide.Category(c))
 			}
 			if r.At, err = parseTime(at); err != nil {
+				return err
+			}
+			if r.Since, err = parseTime(since); err != nil {
 				return err
 			}
 			return m.with(cmd, &p, func(ctx context.Context, c *client.Client) error {
@@ -81,6 +85,7 @@ Exit codes: 0 explained, 1 the record differs from what log and ledger say, 4 er
 	f.StringVar(&subject, "subject", "", "whose: the subject's id")
 	f.StringVar(&purpose, "purpose", "", "purpose of the policy")
 	f.StringVar(&at, "at", "", "a time such as 2026-11-01T12:00:00Z or a date; now, unless said otherwise")
+	f.StringVar(&since, "since", "", "list besides when the answer changed from this time on, and why")
 	f.StringVar(&r.Entry, "entry", "", "one decision on record: an entry's number, node/batch/pos of a look, or a commitment")
 	f.StringVar(&r.Act, "act", "", "collect, read, use, contact, choose or disclose; as on record, or read")
 	f.StringSliceVar(&categories, "category", nil, "category; repeat it, or leave it out for those on record or all that the purpose uses")
@@ -132,6 +137,19 @@ func writeExplanation(w io.Writer, x *client.Explanation) {
 	}
 	for _, s := range x.Since {
 		fmt.Fprintf(w, "  %s %s\n", stamp(s.At), s.Text)
+	}
+	if len(x.Turns) > 0 {
+		fmt.Fprintln(w, "\nWhen the answer changed:")
+	}
+	for _, t := range x.Turns {
+		fmt.Fprintf(w, "  %s %s", stamp(t.At), t.Effect)
+		for i, r := range t.Reasons {
+			fmt.Fprintf(w, "%s %s", map[bool]string{true: ":", false: ","}[i == 0], r.Code)
+		}
+		fmt.Fprintln(w)
+		for _, why := range t.Why {
+			fmt.Fprintf(w, "    %s\n", why)
+		}
 	}
 	if x.Now != nil {
 		fmt.Fprintf(w, "\nToday the same is: %s\n", x.Now.Effect)

@@ -21,6 +21,7 @@ func (s *server) explain() {
 			Topic      string    `query:"topic" maxLength:"64"`
 			Channel    string    `query:"channel" maxLength:"64"`
 			At         time.Time `query:"at" doc:"Now, unless said otherwise"`
+			Since      time.Time `query:"since" doc:"Lists besides when the answer changed from then on, and why"`
 			Entry      string    `query:"entry" maxLength:"160" doc:"One decision on record: the number of an entry, node/batch/pos of a look, or a commitment"`
 		}) (*body[*engine.Explanation], error) {
 			id, err := in.subject()
@@ -28,7 +29,7 @@ func (s *server) explain() {
 				return nil, err
 			}
 			r := engine.Explain{Subject: id, Purpose: abide.Purpose(in.Purpose), Categories: categories(in.Categories),
-				Recipient: abide.Recipient(in.Recipient), Topic: abide.Topic(in.Topic), Channel: abide.Channel(in.Channel), At: in.At, Entry: in.Entry}
+				Recipient: abide.Recipient(in.Recipient), Topic: abide.Topic(in.Topic), Channel: abide.Channel(in.Channel), At: in.At, Entry: in.Entry, Since: in.Since}
 			if in.Act != "" {
 				if r.Act = abide.ParseAct(in.Act); r.Act == abide.ActUnknown {
 					return nil, &abide.Error{Code: abide.CodeInvalid, Detail: "unknown_act", Field: "act", Message: "there is no such act",

@@ -59,7 +59,9 @@ func textRequest(r *http.Request) bool {
 	return true
 }
 
-func plainText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
+func plainText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
 
 // textJSON reports whether all strings of a JSON text are text, escapes
 // included; whether it is JSON is for others to say.

@@ -26,6 +26,8 @@ type Explain struct {
 	// Entry names one recorded decision: the number of an entry of the person's
 	// log, where a look stands (node/batch/position), or a commitment.
 	Entry string
+	// Since asks besides when the answer changed, from then until At.
+	Since time.Time
 }
 
 // Explanation tells what was allowed then, what is on record, and where the two
@@ -45,6 +47,7 @@ type Explanation struct {
 	// last one like it by then.
 	Recorded *Recorded       `json:"recorded,omitempty"`
 	Since    []Since         `json:"since,omitempty"` // what has changed since
+	Turns    []Turn          `json:"turns,omitempty"` // when the answer changed, if that was asked
 	Now      *abide.Decision `json:"now,omitempty"`   // on the same request
 	// FromNow names what is taken from today, because nothing tells how it was.
 	FromNow []string `json:"from_now,omitempty"`
@@ -160,6 +163,13 @@ func (r *Explain) check(c Call, s *subject) error {
 		return &abide.Error{Code: abide.CodeNotFound, Detail: "unknown_then",
 			Message: "the person was not known at that time", Hint: "ask for a later time"}
 	}
+	if !r.Since.IsZero() {
+		r.Since = latest(r.Since, s.row.Created).UTC().Truncate(time.Microsecond)
+		if r.Entry != "" || r.Since.After(r.At) {
+			return invalid("bad_since", "the time from which on is asked lies after the time that is explained, or an entry is named",
+				"name an earlier time, and no entry", "since")
+		}
+	}
 	if r.Purpose == "" && r.Entry == "" {
 		return invalid("purpose_missing", "an explanation is about a purpose, or an entry of the log", "name one", "purpose")
 	}
@@ -172,6 +182,13 @@ func (r *Explain) check(c Call, s *subject) error {
 		return mayNot("a role of the policy that may read for this purpose explains decisions about it; name the purpose")
 	}
 	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // explaining is one call of Explain.
@@ -311,6 +328,12 @@ func (x *explaining) explain(ctx context.Context) (*Explanation, error) {
 	if out.Since, err = x.since(ctx, st, p, chain); err != nil {
 		return nil, err
 	}
+	if !x.r.Since.IsZero() {
+		if out.Turns, err = x.turns(ctx, req, reg, chain); err != nil {
+			return nil, err
+		}
+		x.fromNow = append(x.fromNow, FromNowRegister)
+	}
 	if x.s.force != nil {
 		now := decideThen(x.s.policy(), &x.s.facts, reg, *req, x.s.now)
 		out.Now = &now
@@ -402,14 +425,7 @@ func (x *explaining) policyThen(ctx context.Context, out *Explanation) (*policy.
 			out.Policy = &PolicyThen{Version: info.Version, Published: info.Published}
 		}
 	}
-	if out.Policy == nil {
-		return nil, nil
-	}
-	loaded, err := x.policyVersion(ctx, out.Policy.Version)
-	if err != nil {
-		return nil, err
-	}
-	return loaded.Policy, nil
+	return x.policyOf(ctx, all, x.r.At)
 }
 
 func askedOf(req *policy.Request) Asked {

@@ -214,3 +214,44 @@ func TestExplainNamesADamagedRecord(t *testing.T) {
 		}
 	})
 }
+
+// When the answer changed: by what the person said, by a birthday, by an expiry,
+// by what is known, by a policy.
+func TestExplainTellsWhenTheAnswerChanged(t *testing.T) {
+	onEvery(t, func(t *testing.T, w *world) {
+		start := w.clock.now()
+		id := w.person(engine.NewSubject{})
+		w.clock.add(day)
+		must2(w.e.WriteConsent(t.Context(), app, func() engine.ConsentWrite {
+			c := say(id, "give")
+			c.Expires = w.clock.now().Add(100*day + 90*time.Minute)
+			return c
+		}()))(t)
+		w.clock.add(200 * day)
+		must2(w.e.UpdateSubject(t.Context(), admin, id, engine.SubjectPatch{Restricted: new(true)}))(t)
+		w.clock.add(day)
+		x, err := w.e.Explain(t.Context(), self(id), engine.Explain{Subject: id, Purpose: "newsletter", Act: abide.ActContact,
+			Categories: []abide.Category{"person.email"}, Since: start.Add(-day)})
+		must(t, err)
+		want := []struct {
+			at     time.Time
+			effect string
+			why    string
+		}{
+			{start, "deny", ""},
+			{start.Add(day), "permit", "given newsletter (event 1)"},
+			{start.Add(101*day + 90*time.Minute), "deny", "Time passed"},
+			{start.Add(201 * day), "deny", "restriction (entry 3)"},
+		}
+		if len(x.Turns) != len(want) {
+			t.Fatalf("turns %+v", x.Turns)
+		}
+		for i, turn := range x.Turns {
+			if !turn.At.Equal(want[i].at) || turn.Effect != want[i].effect || !strings.Contains(strings.Join(turn.Why, " "), want[i].why) || (len(turn.Why) == 0) != (i == 0) {
+				t.Errorf("turn %d: %+v, want %+v", i, turn, want[i])
+			}
+		}
+		_, err = w.e.Explain(t.Context(), self(id), engine.Explain{Subject: id, Purpose: "newsletter", At: start.Add(day), Since: start.Add(2 * day)})
+		wantError(t, err, abide.CodeInvalid, "bad_since")
+	})
+}

@@ -97,9 +97,14 @@ func (h *history) at(version uint64) *pastState {
 	return h.last(func(s *pastState) bool { return s.version <= version })
 }
 
-// when returns the last state up to an instant; nil if there is none.
+// when returns the last state up to an instant; nil if there is none. Between a
+// person's creation and the entry that records it, moments later, it is the first.
 func (h *history) when(t time.Time) *pastState {
-	return h.last(func(s *pastState) bool { return !s.at.After(t) })
+	st := h.last(func(s *pastState) bool { return !s.at.After(t) })
+	if st == nil && len(h.states) > 0 && !t.Before(h.subject.row.Created) {
+		st = &h.states[0]
+	}
+	return st
 }
 
 func (h *history) last(in func(*pastState) bool) *pastState {
