@@ -171,4 +171,7 @@ type Actor struct {
 	Role     string    `json:"role,omitempty"` // for staff: a role of the policy
 	Purposes []Purpose `json:"purposes,omitempty"`
 	Admin    bool      `json:"admin,omitempty"` // may publish, create tokens, erase, import
+	// Auditor may export log entries, opened, with their proofs; each export is on
+	// record.
+	Auditor bool `json:"auditor,omitempty"`
 }

@@ -48,6 +48,8 @@ type ExportEnd struct {
 	Entries int64 `json:"entries"`
 	// Waiting are entries that were not in the log yet when it was made.
 	Waiting int64 `json:"waiting,omitempty"`
+	// Others are entries of the person in another log of the same store.
+	Others int64 `json:"others,omitempty"`
 }
 
 // VerifiedEntry is an entry of an export that was verified.
@@ -205,9 +207,15 @@ type ExportWriter struct {
 // NewExport begins an export.
 func NewExport(w io.Writer, h ExportHeader) (*ExportWriter, error) {
 	h.Form, h.At = FormExport, utc(h.At)
-	x := &ExportWriter{lines: json.NewEncoder(w)}
-	x.lines.SetEscapeHTML(false)
+	x := ResumeExport(w, ExportEnd{})
 	return x, x.lines.Encode(h)
+}
+
+// ResumeExport goes on with an export that has so much.
+func ResumeExport(w io.Writer, so ExportEnd) *ExportWriter {
+	x := &ExportWriter{lines: json.NewEncoder(w), end: so}
+	x.lines.SetEscapeHTML(false)
+	return x
 }
 
 // Add writes an entry.
@@ -216,8 +224,14 @@ func (x *ExportWriter) Add(e *ExportedEntry) error {
 	return x.lines.Encode(e)
 }
 
-// Wait counts an entry that is not in the log yet.
-func (x *ExportWriter) Wait() { x.end.Waiting++ }
+// Wait counts entries that are not in the log yet, and those in another.
+func (x *ExportWriter) Wait(waiting, others int64) {
+	x.end.Waiting += waiting
+	x.end.Others += others
+}
+
+// So is what was written and counted.
+func (x *ExportWriter) So() ExportEnd { return x.end }
 
 // End writes the last line.
 func (x *ExportWriter) End() (ExportEnd, error) { return x.end, x.lines.Encode(x.end) }

@@ -60,7 +60,7 @@ func exported(t *testing.T, subject abide.SubjectID, from, to int64) ([]byte, *a
 			t.Fatal(err)
 		}
 	}
-	x.Wait()
+	x.Wait(1, 0)
 	if _, err := x.End(); err != nil {
 		t.Fatal(err)
 	}

@@ -59,13 +59,13 @@ func (m *Main) revoke(ctx context.Context, c *client.Client, name string) error 
 func (m *Main) tokenCreate(p *place) *cobra.Command {
 	var role string
 	var purposes []string
-	var admin bool
+	var admin, auditor bool
 	var expires time.Duration
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a token that may act for the purposes named, and no others", Args: cobra.ExactArgs(1),
 		Example: "  abide token create checkout --purpose provide --data DIR\n  abide token create mara --role support --purpose care",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := map[string]any{"name": args[0], "admin": admin}
+			in := map[string]any{"name": args[0], "admin": admin, "auditor": auditor}
 			if len(purposes) > 0 {
 				in["purposes"] = purposes
 			}
@@ -84,6 +84,7 @@ func (m *Main) tokenCreate(p *place) *cobra.Command {
 	cmd.Flags().StringVar(&role, "role", "", "role of the policy, for a member of staff")
 	cmd.Flags().StringSliceVar(&purposes, "purpose", nil, "purpose it may act for; repeat it")
 	cmd.Flags().BoolVar(&admin, "admin", false, "may publish, make tokens, erase and import")
+	cmd.Flags().BoolVar(&auditor, "auditor", false, "may export log entries with their proofs; each export is on record")
 	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it is good for, such as 720h; for ever if left out")
 	return cmd
 }

@@ -23,12 +23,12 @@ func (m *Main) logCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "log", GroupID: "admin", Short: "Check the published log, prove entries, watch it",
 		Long: `Checks what Abide says it did, without trusting it: the published log, proofs of
 entries, exports. These commands need the log's key from another source than the
-log (docs/audit.md), and no access to a store; publish and renew are for the
-log's operator.
+log (docs/audit.md), and no access to a store; export asks a server, publish and
+renew are for the log's operator.
 
 Exit codes: 1 something is wrong, 7 entries are gone or are not what the log
 signed before, 8 nothing new for too long.`}
-	cmd.AddCommand(m.logVerifyCommand(), m.logProveCommand(), m.logWatchCommand(), m.logPublishCommand(), m.logRenewCommand())
+	cmd.AddCommand(m.logVerifyCommand(), m.logProveCommand(), m.logWatchCommand(), m.logExportCommand(), m.logPublishCommand(), m.logRenewCommand())
 	return cmd
 }
 

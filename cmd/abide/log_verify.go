@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -290,8 +291,9 @@ func (m *Main) showEntry(e *audit.VerifiedEntry, asJSON bool) error {
 	case e.Envelope == nil:
 		fmt.Fprintf(m.Stdout, "%d: entry %d of the person\n", e.Index, e.Part.N)
 	default:
-		fmt.Fprintf(m.Stdout, "%d: %s %s by %s %s for %s %s\n", e.Index, e.Envelope.At.Format(time.RFC3339), e.Envelope.Kind,
-			e.Envelope.Actor.Kind, orDash(e.Envelope.Actor.Name), orDash(string(e.Envelope.Purpose)), e.Envelope.Effect)
+		line := fmt.Sprintf("%d: %s %s by %s %s for %s %s %s", e.Index, e.Envelope.At.Format(time.RFC3339), e.Envelope.Kind,
+			e.Envelope.Actor.Kind, orDash(e.Envelope.Actor.Name), orDash(string(e.Envelope.Purpose)), e.Envelope.Act, e.Envelope.Effect)
+		fmt.Fprintln(m.Stdout, strings.TrimRight(line, " "))
 	}
 	return nil
 }

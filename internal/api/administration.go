@@ -16,6 +16,7 @@ type tokenInput struct {
 	Role     string    `json:"role,omitempty" maxLength:"64" doc:"For staff: a role of the policy"`
 	Purposes []string  `json:"purposes,omitempty" maxItems:"256" doc:"The purposes it may act for, and no others"`
 	Admin    bool      `json:"admin,omitempty" doc:"May publish, make tokens, erase, import"`
+	Auditor  bool      `json:"auditor,omitempty" doc:"May export log entries, opened, with their proofs; each export is on record"`
 	Expires  time.Time `json:"expires,omitempty"`
 }
 
@@ -51,7 +52,7 @@ func (s *server) tokens() {
 			if kind == "" {
 				kind = abide.ActorService
 			}
-			actor := abide.Actor{Kind: kind, Name: in.Body.Name, Role: in.Body.Role, Admin: in.Body.Admin}
+			actor := abide.Actor{Kind: kind, Name: in.Body.Name, Role: in.Body.Role, Admin: in.Body.Admin, Auditor: in.Body.Auditor}
 			for _, p := range in.Body.Purposes {
 				actor.Purposes = append(actor.Purposes, abide.Purpose(p))
 			}

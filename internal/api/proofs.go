@@ -39,5 +39,37 @@ func (s *server) proofs() {
 			return answer(got, err)
 		})
 
+	s.exports()
 	s.receipts()
+}
+
+// exports are for an auditor, and for a person who wants all of their own.
+func (s *server) exports() {
+	operation(s, "export-subject-log", http.MethodGet, "/v1/subjects/{id}/log/export", "Log", "Export a person's log, with proofs",
+		"Each entry with both parts opened, their randomness and the proof, for the person or an auditor; of an erased person the envelopes, for an auditor. A page at a time. It is recorded before it is answered. abide log verify --export checks it offline.", http.StatusOK,
+		func(ctx context.Context, in *struct {
+			SubjectPath
+			After string `query:"after" maxLength:"512" doc:"next of the page before"`
+			Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"200 unless said otherwise"`
+			Log   uint64 `query:"log" doc:"Number of the log, if it had to be renewed; the one in force unless said otherwise"`
+		}) (*body[engine.LogExport], error) {
+			id, err := in.subject()
+			if err != nil {
+				return nil, err
+			}
+			got, err := s.engine.ExportSubjectLog(ctx, callOf(ctx), id, in.Log, engine.Page{After: in.After, Limit: in.Limit})
+			return answer(got, err)
+		})
+
+	operation(s, "export-log", http.MethodGet, "/v1/log/export", "Log", "Export a stretch of the log, with proofs",
+		"For an auditor: the envelope of each entry, who did what and when and by which rule, and nobody it was done to. A page at a time: next is the from of the next one. It is recorded before it is answered.", http.StatusOK,
+		func(ctx context.Context, in *struct {
+			From  uint64 `query:"from" doc:"Index of the first entry"`
+			To    uint64 `query:"to" doc:"Index after the last entry; the end of the checkpoint unless said otherwise"`
+			Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"200 unless said otherwise"`
+			Log   uint64 `query:"log" doc:"Number of the log, if it had to be renewed; the one in force unless said otherwise"`
+		}) (*body[engine.LogExport], error) {
+			got, err := s.engine.ExportLog(ctx, callOf(ctx), engine.LogRange{Log: in.Log, From: in.From, To: in.To, Limit: in.Limit})
+			return answer(got, err)
+		})
 }

@@ -40,6 +40,8 @@ const (
 	opKeys          operation = "keys"
 	opRestore       operation = "restore"
 	opDoctor        operation = "doctor"
+	opExportLog     operation = "export_log" // the entries of one person
+	opAuditLog      operation = "audit_log"  // any stretch of the log
 )
 
 // who may call a use case. A service or a member of staff may do what its
@@ -48,6 +50,7 @@ const (
 type who struct {
 	service, staff bool
 	self           bool // the person concerned, or the guardian acting for them
+	auditor        bool // whoever is to check what the company did
 	// purpose: a service or a member of staff carries at least one purpose.
 	// Whoever carries none has no business with what is known of a person.
 	purpose bool
@@ -84,6 +87,8 @@ var mayCall = map[operation]who{
 	opKeys:          {},
 	opRestore:       {},
 	opDoctor:        {},
+	opExportLog:     {self: true, auditor: true},
+	opAuditLog:      {auditor: true},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero
@@ -97,7 +102,7 @@ func authorise(c Call, op operation, id abide.SubjectID) error {
 	case c.Actor.Kind == "":
 		return &abide.Error{Code: abide.CodeUnauthorized, Detail: "token_missing",
 			Message: "nobody is known to be calling", Hint: "send a token"}
-	case c.Actor.Admin, c.Actor.Kind == abide.ActorSystem:
+	case c.Actor.Admin, c.Actor.Kind == abide.ActorSystem, c.Actor.Auditor && w.auditor:
 		return nil
 	case w.purpose && isCompany(c.Actor) && len(c.Actor.Purposes) == 0:
 		return mayNot("ask for a token that carries the purpose: an administrator makes one with `abide token create`")

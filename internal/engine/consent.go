@@ -98,7 +98,7 @@ func (ch *change) consentEvent(w ConsentWrite, action abide.ConsentAction, impor
 	ev := abide.ConsentEvent{Action: action, Purpose: w.Purpose, Document: w.Document, Terms: w.Terms,
 		Topics: w.Topics, Channels: w.Channels, Grade: w.Grade, Actor: ch.call.Actor, At: w.At, Expires: w.Expires, Evidence: w.Evidence}
 	// The receipt and the ledger say who acted, not what else they may do.
-	ev.Actor.Purposes, ev.Actor.Admin = nil, false
+	ev.Actor.Purposes, ev.Actor.Admin, ev.Actor.Auditor = nil, false, false
 	if ev.Evidence.Jurisdiction == "" {
 		ev.Evidence.Jurisdiction = ch.facts.Residence
 	}

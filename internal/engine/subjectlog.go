@@ -61,10 +61,14 @@ func (e *Engine) looked(ctx context.Context, c Call, s *subject) error {
 	switch {
 	case c.Actor.Kind == abide.ActorSubject || c.Actor.Kind == abide.ActorGuardian:
 		return nil
-	case c.Actor.Kind == abide.ActorStaff || c.Actor.Admin:
+	case c.Actor.Kind == abide.ActorStaff || c.Actor.Admin || c.Actor.Auditor:
 		kind = audit.StaffAccess
 	}
-	l, err := e.look(s, s.id, partOf(c), e.envelope(c, kind))
+	return e.recordAccess(ctx, s, partOf(c), e.envelope(c, kind))
+}
+
+func (e *Engine) recordAccess(ctx context.Context, s *subject, p audit.Part, env audit.Envelope) error {
+	l, err := e.look(s, s.id, p, env)
 	if err != nil {
 		return storageError(err)
 	}

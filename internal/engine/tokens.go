@@ -68,8 +68,8 @@ func checkToken(n NewToken) error {
 		if _, err := abide.ParseSubjectID(n.Actor.Name); err != nil {
 			return invalid("bad_token_subject", "a person's token is for exactly one subject", "give the subject's id as the actor's name", "actor")
 		}
-		if n.Actor.Admin {
-			return invalid("bad_token_kind", "a person's token cannot administer", "make a staff token", "admin")
+		if n.Actor.Admin || n.Actor.Auditor {
+			return invalid("bad_token_kind", "a person's token can neither administer nor audit", "make a staff token", "admin")
 		}
 	case n.Actor.Kind != abide.ActorService && n.Actor.Kind != abide.ActorStaff:
 		return invalid("bad_token_kind", "this is not a kind of actor", "use service, staff, subject or guardian", "kind")

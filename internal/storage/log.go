@@ -173,6 +173,29 @@ func SplitLeaves(b []byte) ([][32]byte, error) {
 	return out, nil
 }
 
+// JoinSubjects and SplitSubjects are how an indexed spool row keeps whom its
+// looks are about.
+func JoinSubjects(rows []LookRow) []byte {
+	out := make([]byte, 0, len(abide.SubjectID{})*len(rows))
+	for i := range rows {
+		out = append(out, rows[i].Look.Subject[:]...)
+	}
+	return out
+}
+
+// SplitSubjects is the inverse of JoinSubjects.
+func SplitSubjects(b []byte) ([]abide.SubjectID, error) {
+	const size = len(abide.SubjectID{})
+	if len(b)%size != 0 {
+		return nil, errLooks
+	}
+	out := make([]abide.SubjectID, len(b)/size)
+	for i := range out {
+		out[i] = abide.SubjectID(b[size*i:])
+	}
+	return out, nil
+}
+
 // sourcesFormat is the first byte of encoded sources.
 const sourcesFormat = 1
 

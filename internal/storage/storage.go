@@ -128,6 +128,10 @@ type Looks interface {
 	// again, to the same effect. It is apart from the log, which takes the batch's
 	// commitments in its own time.
 	IndexLooks(ctx context.Context, node string, batch uint64, rows []LookRow) error
+	// SpoolSubjects returns whom the looks of an indexed batch are about, in their
+	// order: for an auditor, who comes from the log and knows nobody's id.
+	// ErrNotFound if there is no such batch, or it is not indexed yet.
+	SpoolSubjects(ctx context.Context, k SpoolKey) ([]abide.SubjectID, error)
 	// LooksOf returns the looks at one subject, oldest first.
 	LooksOf(ctx context.Context, id abide.SubjectID, after LookKey, limit int) ([]LookRow, error)
 	// Look returns one look at a subject. ErrNotFound: none, or not indexed yet.

@@ -52,6 +52,10 @@ func (w *store) IndexLooks(ctx context.Context, node string, batch uint64, rows 
 		func() error { return w.s.IndexLooks(ctx, node, batch, rows) })
 }
 
+func (w *store) SpoolSubjects(ctx context.Context, k storage.SpoolKey) ([]abide.SubjectID, error) {
+	return read(w.f, "SpoolSubjects", func() ([]abide.SubjectID, error) { return w.s.SpoolSubjects(ctx, k) })
+}
+
 func (w *store) AddCounters(ctx context.Context, counts []storage.Counter) error {
 	return w.f.write("AddCounters", func() string { return fmt.Sprint(len(counts)) }, func() error { return w.s.AddCounters(ctx, counts) })
 }

@@ -72,7 +72,7 @@ func (s *Store) IndexLooks(ctx context.Context, node string, number uint64, rows
 		return err
 	}
 	return s.d.writeTwice(ctx, func(b *batch) {
-		b.Queue(`UPDATE spool SET looks = NULL WHERE node = $1 AND batch = $2`, node, int64(number))
+		b.Queue(`UPDATE spool SET looks = NULL, subjects = $3 WHERE node = $1 AND batch = $2`, node, int64(number), storage.JoinSubjects(rows))
 	})
 }
 
@@ -89,6 +89,16 @@ func lookArgs(r *storage.LookRow) *raw {
 	k, l := &r.Key, &r.Look
 	return new(raw).binary(l.Subject[:]).text(k.Node).number(int64(k.Batch)).number(int64(k.Pos)). //nolint:gosec // far below
 													number(storage.Micros(l.At)).text(l.Kind).binary(l.Payload).binary(l.Envelope).binary(l.Commitment[:])
+}
+
+// SpoolSubjects finds whom the looks of an indexed batch are about.
+func (s *Store) SpoolSubjects(ctx context.Context, k storage.SpoolKey) ([]abide.SubjectID, error) {
+	raw, err := first(list(ctx, s.d, func(s *scanner, v *[]byte) { s.bytes(v) },
+		`SELECT subjects FROM spool WHERE node = $1 AND batch = $2 AND subjects IS NOT NULL`, k.Node, int64(k.Batch)))
+	if err != nil {
+		return nil, err
+	}
+	return storage.SplitSubjects(*raw)
 }
 
 // LooksOf pages through the looks at a subject. The zero key starts at the

@@ -53,7 +53,7 @@ func (s *Store) IndexLooks(ctx context.Context, node string, batch uint64, rows 
 		case !waiting:
 			return nil
 		}
-		if _, err := w.exec(`UPDATE spool SET looks = NULL WHERE node = ? AND batch = ?`, node, num(batch)); err != nil {
+		if _, err := w.exec(`UPDATE spool SET looks = NULL, subjects = ? WHERE node = ? AND batch = ?`, storage.JoinSubjects(rows), node, num(batch)); err != nil {
 			return err
 		}
 		for i := range rows {
@@ -66,6 +66,16 @@ func (s *Store) IndexLooks(ctx context.Context, node string, batch uint64, rows 
 		}
 		return nil
 	})
+}
+
+// SpoolSubjects finds whom the looks of an indexed batch are about.
+func (s *Store) SpoolSubjects(ctx context.Context, k storage.SpoolKey) ([]abide.SubjectID, error) {
+	raw, err := first(list(ctx, s, `SELECT subjects FROM spool WHERE node = ? AND batch = ? AND subjects IS NOT NULL`,
+		func(r *row) []byte { return r.bytes() }, k.Node, num(k.Batch)))
+	if err != nil {
+		return nil, err
+	}
+	return storage.SplitSubjects(*raw)
 }
 
 // LooksOf pages through the looks at a subject. The zero key starts at the

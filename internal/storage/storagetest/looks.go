@@ -69,6 +69,19 @@ var lookCases = []testCase{
 		e.want(err, storage.ErrNotFound)
 		equal(e, get(e.s.LooksOf(e.ctx, a, storage.LookKey{}, 10))(e), lookRows(b))
 	}},
+	{name: "spool/whom an indexed batch is about stays, in its order", data: func(e *env) {
+		a, other := e.id(), e.id()
+		b := e.batch("n1", 1, e.look(a, 1), e.look(abide.SubjectID{}, 2), e.look(other, 3), e.look(a, 4))
+		key := storage.SpoolKey{Node: "n1", Batch: 1}
+		_, err := e.s.SpoolSubjects(e.ctx, key)
+		e.want(err, storage.ErrNotFound)
+		e.must(e.s.Spool(e.ctx, b))
+		_, err = e.s.SpoolSubjects(e.ctx, key)
+		e.want(err, storage.ErrNotFound)
+		e.index(b)
+		e.index(b)
+		equal(e, get(e.s.SpoolSubjects(e.ctx, key))(e), []abide.SubjectID{a, {}, other, a})
+	}},
 	{name: "looks/of one subject come oldest first over all nodes, page by page", data: func(e *env) {
 		a, other := e.id(), e.id()
 		n2 := e.batch("n2", 1, e.look(a, 1), e.look(other, 1), e.look(a, 5))
