@@ -72,6 +72,7 @@ type Sequencer struct {
 	fresh   bool   // the checkpoint of shown has the keys of now
 	beat    time.Duration
 	next    cursor
+	behind  bool // looks wait to be indexed
 
 	// What witnesses signed, of the checkpoint of that size, and when they were
 	// asked last.
@@ -124,13 +125,30 @@ func (s *Sequencer) Start(ctx context.Context) {
 			if err := s.Step(ctx); err != nil && ctx.Err() == nil {
 				s.o.Log.Warn("the log does not grow now", "error", err.Error(), "detail", abide.ErrorDetail(err))
 			}
+			next := t.C
+			if s.isBehind() {
+				next = always
+			}
 			select {
 			case <-ctx.Done():
 				return
-			case <-t.C:
+			case <-next:
 			}
 		}
 	}()
+}
+
+// always is a tick for whoever has no time to wait.
+var always = func() <-chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
+}()
+
+func (s *Sequencer) isBehind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.behind
 }
 
 // Stop ends the work and lets another node take over at once.
@@ -164,7 +182,7 @@ func (s *Sequencer) Step(ctx context.Context) error {
 	err := s.step(ctx)
 	if err != nil {
 		// Whatever is in memory may not be what is durable.
-		s.held = false
+		s.held, s.behind = false, false
 	}
 	if errors.Is(err, storage.ErrConflict) {
 		err = nil // another node is at work
@@ -194,10 +212,14 @@ func (s *Sequencer) step(ctx context.Context) error {
 		return err
 	}
 	// What people find of themselves waits for no checkpoint, and no checkpoint
-	// for it: it is last, and what it does not get done is done by whoever asks.
-	if err := IndexLooks(ctx, s.o.Store); err != nil {
+	// for it: it is last, for a part of the interval, and what it does not get done
+	// is done in the next step, or by whoever asks.
+	began := s.o.Watch()
+	all, err := indexLooks(ctx, s.o.Store, func() bool { return s.o.Watch()-began > s.o.Interval/4 })
+	if err != nil {
 		return err
 	}
+	s.behind = !all
 	return s.alive(ctx)
 }
 
