@@ -265,6 +265,16 @@ func (s *Server) Data() string { return s.data() }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
+// args are those of a server that keeps what it acknowledges.
+func (s *Server) args(settings []string) []string {
+	args := []string{"-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.port)}
+	for _, set := range append([]string{"listen_addresses=127.0.0.1", "fsync=on", "synchronous_commit=on",
+		"full_page_writes=on", "max_connections=200", "shared_buffers=64MB", "log_statement=none"}, settings...) {
+		args = append(args, "-c", set)
+	}
+	return args
+}
+
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -276,11 +286,7 @@ func freePort() (int, error) {
 
 // launch starts the server and waits until it says that it accepts connections.
 func (s *Server) launch(bin string, attr *syscall.SysProcAttr, settings []string) error {
-	args := []string{"-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.port)}
-	for _, set := range append([]string{"listen_addresses=127.0.0.1", "fsync=on", "synchronous_commit=on",
-		"full_page_writes=on", "max_connections=200", "shared_buffers=64MB", "log_statement=none"}, settings...) {
-		args = append(args, "-c", set)
-	}
+	args := s.args(settings)
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err

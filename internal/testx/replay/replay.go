@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -77,18 +78,24 @@ func (t *Trace) Disk(base, from, to string, cut int, m Mode, r *rand.Rand) error
 		if err != nil {
 			return err
 		}
+		if c.kind == move {
+			to, err := filepath.Rel(from, c.to)
+			if err != nil {
+				return err
+			}
+			if data, there := files[rel]; there {
+				files[to] = data
+				delete(files, rel)
+			}
+			continue
+		}
 		apply(files, rel, c, m == Torn && !t.synced(i, cut), r)
 	}
-	for rel, data := range files {
-		if err := os.WriteFile(filepath.Join(to, rel), data, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
+	return put(files, to)
 }
 
 // synced reports whether call i was durable before the cut: a sync of its file
-// (of its directory, if it made or removed the file) began after it had
+// (of its directory, if it made, removed or renamed the file) began after it had
 // returned, and returned itself.
 func (t *Trace) synced(i, cut int) bool {
 	c := t.calls[i]
@@ -96,8 +103,11 @@ func (t *Trace) synced(i, cut int) bool {
 		return false
 	}
 	path := c.path
-	if c.kind == create || c.kind == unlink {
+	switch c.kind {
+	case create, unlink:
 		path = filepath.Dir(path)
+	case move: // within one directory, or done for good in the one it came to
+		path = filepath.Dir(c.to)
 	}
 	for _, s := range t.calls[i+1:] {
 		if s.begin >= cut {
@@ -161,34 +171,52 @@ func resize(data []byte, size int64) []byte {
 	return append(data, make([]byte, size-int64(len(data)))...)
 }
 
-// read reads the files of a directory, without those that live in memory only.
+// read reads the files under a directory, without those that live in memory
+// only. A directory has a name that ends with a slash.
 func read(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if e.IsDir() || strings.HasSuffix(e.Name(), "-shm") {
-			continue
+	return files, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || strings.HasSuffix(path, "-shm") {
+			return err
 		}
-		if files[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
-			return nil, err
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
 		}
-	}
-	return files, nil
+		if d.IsDir() {
+			files[rel+"/"] = nil
+			return nil
+		}
+		files[rel], err = os.ReadFile(path)
+		return err
+	})
 }
 
-// Copy copies the files of a directory.
+// put writes files under a directory.
+func put(files map[string][]byte, to string) error {
+	for _, rel := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(to, rel)
+		if strings.HasSuffix(rel, "/") {
+			if err := os.MkdirAll(path, 0o700); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, files[rel], 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Copy copies the files under a directory.
 func Copy(from, to string) error {
 	files, err := read(from)
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := os.WriteFile(filepath.Join(to, name), files[name], 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
+	return put(files, to)
 }

@@ -53,6 +53,9 @@ func TestDisk(t *testing.T) {
 		"a new file":                  {[]string{open("b"), pwrite("b", "x", 0), fsync("/d/b"), dir}, "a=base b=x"},
 		"removed":                     {[]string{`7 unlink("` + hex("/d/a") + `") = 0`, dir}, ""},
 		"removed, not for good":       {[]string{`7 unlink("` + hex("/d/a") + `") = 0`}, "a=base"},
+		"renamed":                     {[]string{`7 rename("` + hex("/d/a") + `", "` + hex("/d/b") + `") = 0`, dir}, "b=base"},
+		"renamed, not for good":       {[]string{`7 rename("` + hex("/d/a") + `", "` + hex("/d/b") + `") = 0`}, "a=base"},
+		"renamed, then written":       {[]string{`7 rename("` + hex("/d/a") + `", "` + hex("/d/b") + `") = 0`, dir, pwrite("b", "new", 0), fsync("/d/b")}, "b=newe"},
 		"an index in memory":          {[]string{open("a-shm"), dir}, "a=base"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,11 +68,16 @@ func TestDisk(t *testing.T) {
 
 func disk(t *testing.T, lines []string, m replay.Mode) string {
 	t.Helper()
+	return diskOf(t, replay.Program{}, lines, m)
+}
+
+func diskOf(t *testing.T, p replay.Program, lines []string, m replay.Mode) string {
+	t.Helper()
 	base, to := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(base, "a"), []byte("base"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tr, err := replay.Read(strings.NewReader(strings.Join(lines, "\n")), "/d")
+	tr, err := p.Read(strings.NewReader(strings.Join(lines, "\n")), "/d")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +97,24 @@ func disk(t *testing.T, lines []string, m replay.Mode) string {
 		holds = append(holds, filepath.Base(f)+"="+string(data))
 	}
 	return strings.Join(holds, " ")
+}
+
+// A program may name files from where it runs, write some whole without saying
+// where, and do without others; a disk may say that it synced and did not.
+func TestProgram(t *testing.T) {
+	lines := []string{
+		`7 openat(AT_FDCWD, "` + hex("b") + `", O_RDWR|O_CREAT, 0600) = 9<` + hex("/d/b") + `>`, fsync("/d"),
+		`7 write(9<` + hex("/d/b") + `>, "` + hex("one") + `", 3) = 3`, `7 write(9<` + hex("/d/b") + `>, "` + hex("two") + `", 3) = 3`, fsync("/d/b"),
+		pwrite("a", "lost", 0), fsync("/d/a"),
+	}
+	p := replay.Program{Dir: "/d", Whole: func(path string) bool { return path == "/d/b" }, Beside: func(path string) bool { return path == "/d/a" }}
+	if got := diskOf(t, p, lines, replay.None); got != "a=base b=two" {
+		t.Errorf("the disk holds %q", got)
+	}
+	p.Deaf = true
+	if got := diskOf(t, p, lines, replay.None); got != "a=base" {
+		t.Errorf("the disk that syncs nothing holds %q", got)
+	}
 }
 
 // Torn writes leave whole sectors, some of them; what was synced is never torn.
@@ -117,7 +143,10 @@ func TestTorn(t *testing.T) {
 // A call that the reader does not know must not be overlooked.
 func TestUnknownCallsAreErrors(t *testing.T) {
 	for _, line := range []string{
-		`7 rename("` + hex("/d/a") + `", "` + hex("/d/b") + `") = 0`,
+		`7 rename("` + hex("/d/a") + `", "` + hex("/e/b") + `") = 0`,
+		`7 renameat2(AT_FDCWD, "` + hex("/d/a") + `", AT_FDCWD, "` + hex("/d/b") + `", RENAME_EXCHANGE) = 0`,
+		`7 link("` + hex("/d/a") + `", "` + hex("/d/b") + `") = 0`,
+		`7 pwritev(9<` + hex("/d/a") + `>, [{iov_base="` + hex("x") + `", iov_len=1}], 1, 0) = 1`,
 		`7 write(9<` + hex("/d/a") + `>, "` + hex("x") + `", 1) = 1`,
 		`7 pwrite64(9<` + hex("/d/a") + `>, "` + hex("x") + `"..., 100, 0) = 100`,
 	} {
