@@ -127,6 +127,10 @@ func TestPostgresInOperation(t *testing.T) {
 	})
 	t.Run("rights", func(t *testing.T) { c.refusesWhatIsNotGranted(t) })
 	t.Run("nodes", func(t *testing.T) { twoNodes(t, c.run(), first) })
+	t.Run("unsafe", func(t *testing.T) {
+		c.Exec(t, "ALTER DATABASE people SET synchronous_commit = off")
+		wantOutput(t, exitAgain, []string{"synchronous_commit is off", "set synchronous_commit to on"}, serve...)
+	})
 }
 
 // refusesWhatIsNotGranted tries, as the role of the server, what only an
