@@ -100,7 +100,7 @@ func (e *Engine) Doctor(ctx context.Context, c Call, up Checkup) (Doctored, erro
 		d.policy = f.policy
 	}
 	for _, step := range []func(context.Context) error{d.policies, d.own, d.ledger, d.ownEntries, d.spool, d.spoolGaps, d.logs, d.strays,
-		d.orphans, d.subjects, d.lookups, d.uploads, d.allWait} {
+		d.orphans, d.countLooks, d.ownLooks, d.subjects, d.missedLooks, d.lookups, d.uploads, d.allWait} {
 		if err := step(ctx); err != nil {
 			return d.did, err
 		}
@@ -112,6 +112,8 @@ type doctor struct {
 	e       *Engine
 	inspect storage.Inspector
 	policy  *policy.Policy // nil: none can be used
+	terms   map[string]bool
+	tally   *lookTally // nil: looks are not counted
 	up      Checkup
 	did     Doctored
 }
@@ -130,6 +132,8 @@ func (d *doctor) policies(ctx context.Context) error {
 	switch {
 	case err == nil && (len(rows) == 0 || rows[len(rows)-1].N != ep.N || rows[len(rows)-1].Version != ep.Version):
 		d.found(AilPolicy, abide.SubjectID{}, "the policy in force is not the last one published")
+	case isNotFound(err) && len(rows) > 0:
+		d.found(AilPolicy, abide.SubjectID{}, "none is in force, though some were published")
 	case err != nil && !isNotFound(err):
 		return storageError(err)
 	}
@@ -150,7 +154,9 @@ func (d *doctor) policies(ctx context.Context) error {
 	if err != nil {
 		return storageError(err)
 	}
+	d.terms = map[string]bool{}
 	for _, r := range terms {
+		d.terms[r.Digest] = true
 		if t, err := policy.ParseTerms(r.Canonical); err != nil || t.Digest() != r.Digest || t.Purpose != r.Purpose {
 			d.found(AilTerms, abide.SubjectID{}, r.Digest)
 		}
@@ -288,6 +294,7 @@ func (d *doctor) subject(ctx context.Context, id abide.SubjectID) error {
 		for _, a := range x.found {
 			d.found(a.Code, id, a.What)
 		}
+		d.looked(x)
 		d.did.Items += len(x.items)
 		d.did.Entries += x.entries
 		return nil

@@ -29,6 +29,12 @@ func (d *doctor) logs(ctx context.Context) error {
 			return err
 		}
 	}
+	next := uint64(len(heads)) + 1 // logs are numbered from 1
+	if rows, err := d.e.store.Checkpoints(ctx, next); err != nil {
+		return storageError(err)
+	} else if len(rows) > 0 {
+		d.found(AilLogTree, abide.SubjectID{}, "the head of log "+strconv.FormatUint(next, 10)+" is missing")
+	}
 	return d.ownPending(ctx)
 }
 

@@ -20,6 +20,22 @@ type edited struct {
 	pending    bool
 	spool      bool
 	dropped    bool // a pending row is gone
+	headless   bool // the row of the head is gone
+	epochless  bool // and that of the policy in force
+}
+
+func (s *edited) Epoch(ctx context.Context) (storage.Epoch, error) {
+	if s.epochless {
+		return storage.Epoch{}, storage.ErrNotFound
+	}
+	return s.Store.Epoch(ctx)
+}
+
+func (s *edited) LogHeads(ctx context.Context) ([]storage.LogHead, error) {
+	if s.headless {
+		return nil, nil
+	}
+	return s.Store.LogHeads(ctx)
 }
 
 func (s *edited) Tiles(ctx context.Context, log uint64, keys []storage.TileKey) ([][]byte, error) {
@@ -35,7 +51,7 @@ func (s *edited) Tiles(ctx context.Context, log uint64, keys []storage.TileKey) 
 
 func (s *edited) Checkpoints(ctx context.Context, log uint64) ([]storage.CheckpointRow, error) {
 	rows, err := s.Store.Checkpoints(ctx, log)
-	if s.checkpoint && err == nil {
+	if s.checkpoint && err == nil && len(rows) > 0 {
 		rows[0].Note = slices.Clone(rows[0].Note)
 		rows[0].Note[len(rows[0].Note)-20] ^= 1
 	}
@@ -93,6 +109,8 @@ func TestDoctorNamesWhatWasChangedInTheLog(t *testing.T) {
 			"pending":    {edited{pending: true}, engine.AilPending + " log entry"},
 			"spool":      {edited{spool: true}, engine.AilPending + " batch 1 of node"},
 			"dropped":    {edited{dropped: true}, engine.AilPending + " 1 entries are neither"},
+			"epochless":  {edited{epochless: true}, engine.AilPolicy + " none is in force"},
+			"headless":   {edited{headless: true}, engine.AilLogTree + " the head of log 1 is missing"},
 		} {
 			c.s.Store = w.store
 			e, err := engine.Open(t.Context(), engine.Options{Store: &inspectable{&c.s, w.store.(storage.Inspector)}, Keys: w.keys, Keyring: w.ring, Clock: w.clock.now})

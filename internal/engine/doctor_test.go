@@ -226,6 +226,10 @@ var editsByHand = []struct {
 	{"a commitment that waits", false, []string{
 		`UPDATE pending SET commitment = (SELECT commitment FROM pending AS o WHERE o.subject_id = $b AND o.n = 1) WHERE subject_id = $b AND n = 2`}, "pending_damaged"},
 	{"a look of somebody else", false, []string{`UPDATE look SET subject_id = $a WHERE subject_id = $b`}, "look_damaged"},
+	{"a look taken out", false, []string{`DELETE FROM look WHERE subject_id = $b`}, "look_damaged"},
+	{"a look at another time", false, []string{`UPDATE look SET at = at + 1 WHERE subject_id = $b`}, "look_damaged"},
+	{"an event at another time", false, []string{`UPDATE consent_event SET at = at - 1 WHERE subject_id = $b AND n = 2`}, "consent_damaged"},
+	{"terms taken out", false, []string{`DELETE FROM terms`}, "terms_damaged"},
 	{"an answer of another call", false, []string{`UPDATE idempotency SET key = digest WHERE subject_id = $b`}, "answer_damaged"},
 	{"a certificate of nobody", false, []string{`UPDATE erasure_job SET certificate = NULL`}, "certificate_damaged"},
 	{"a policy edited", false, []string{`UPDATE policy_version SET version = 'sha256:00'`}, "policy_damaged"},

@@ -33,6 +33,7 @@ type examination struct {
 	version string // of the state, as last logged
 	commits map[uint64][32]byte
 	entries int
+	counted int64 // looks that the tally counts
 	found   []Ailment
 }
 
@@ -211,10 +212,13 @@ func (x *examination) looks() error {
 		for i := range rows {
 			at = rows[i].Key
 			l := &rows[i].Look
+			if x.tally != nil && x.tally.counts(storage.SpoolKey{Node: at.Node, Batch: at.Batch}) {
+				x.counted++
+			}
 			env, err := x.e.vault.OpenEnvelope(l.Envelope, l.Commitment)
-			if err == nil && string(env.Kind) == l.Kind {
+			if err == nil && string(env.Kind) == l.Kind && env.At.Equal(l.At) {
 				_, err = x.e.vault.OpenLook(x.keys, l)
-				if abide.ErrorCode(err) == abide.CodeErased {
+				if abide.ErrorCode(err) == abide.CodeErased || x.row.ID.IsZero() {
 					err = nil
 				}
 				if err == nil {
@@ -332,6 +336,9 @@ func (x *examination) consents() error {
 				whole = false
 			} else {
 				state = consent.Apply(state, ev)
+				if ev.Terms != "" && !x.terms[ev.Terms] {
+					x.note(AilTerms, "event "+strconv.FormatUint(n, 10)+": its terms are missing")
+				}
 			}
 			after = n
 		}

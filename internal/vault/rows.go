@@ -88,7 +88,7 @@ func (v *Vault) OpenConsent(k *SubjectKeys, row *storage.ConsentRow) (*abide.Con
 	}
 	body := plain[size:]
 	e, err := consent.Decode(body[:n])
-	if err == nil && (e.N != row.N || e.Purpose != row.Purpose || e.Action != row.Action || e.Terms != row.Terms) {
+	if err == nil && (e.N != row.N || e.At.UnixMicro() != row.At.UnixMicro() || e.Purpose != row.Purpose || e.Action != row.Action || e.Terms != row.Terms) {
 		err = wire.ErrDamaged
 	}
 	if err != nil {
