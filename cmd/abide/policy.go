@@ -30,12 +30,20 @@ func (m *Main) policyCommand() *cobra.Command {
 	return cmd
 }
 
+// policyFolder reports an error unless there is a folder at the path.
+func policyFolder(dir string) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return &abide.Error{Code: abide.CodeNotFound, Detail: "no_policy",
+			Message: "there is no policy folder at this path", Hint: "make one with `abide init DIR`"}
+	}
+	return nil
+}
+
 // loadPolicy reads a folder, or a folder of sidecars over the notices of
 // another folder. Archive holds the terms of the policy before, if one is known.
 func loadPolicy(dir, notices string, archive []policy.Terms) (*load.Result, error) {
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, &abide.Error{Code: abide.CodeNotFound, Detail: "no_policy",
-			Message: "there is no policy folder at this path", Hint: "make one with `abide init DIR`"}
+	if err := policyFolder(dir); err != nil {
+		return nil, err
 	}
 	profiles, err := laws.Load()
 	if err != nil {

@@ -110,6 +110,11 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if f.policy != "" { // before a store is made for it
+		if err := policyFolder(f.policy); err != nil {
+			return err
+		}
+	}
 	mapping, err := readMapping(f.authzen)
 	if err != nil {
 		return err
@@ -169,6 +174,8 @@ func (m *Main) serve(ctx context.Context, f serveFlags) error {
 		if err := m.publishAtStart(ctx, st, f.policy); err != nil {
 			return err
 		}
+	} else if st.engine.Policy() == nil {
+		fmt.Fprintln(m.Stderr, "abide: no policy is in force, so everything is refused; start with --policy DIR (`abide init` makes one)")
 	}
 	return m.answer(ctx, listener, api.New(o), log, guide)
 }
