@@ -47,7 +47,11 @@ func TestLedgerMemory(t *testing.T) {
 				edit(t, filepath.Join(dir, memory), c.memory)
 			}
 			again := &testServer{t: t, Dir: dir, output: &lockedBuffer{}}
-			again.run("restore", kept, "--data", dir, "--keyring", filepath.Join(s.Dir, "keys", "keyring.json"))
+			elsewhere := filepath.Join(t.TempDir(), "published")
+			if err := os.Rename(filepath.Join(dir, "log"), elsewhere); err != nil {
+				t.Fatal(err)
+			}
+			again.run("restore", kept, "--data", dir, "--log-dir", elsewhere, "--keyring", filepath.Join(s.Dir, "keys", "keyring.json"))
 			if !bytes.Contains(again.output.Bytes(), []byte(c.want)) {
 				t.Errorf("want %q in: %s", c.want, again.output.Bytes())
 			}

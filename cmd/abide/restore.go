@@ -132,6 +132,7 @@ func (m *Main) restore(ctx context.Context, f restoreFlags, args []string) error
 	if err := m.findLedger(f); err != nil {
 		return err
 	}
+	f.store.place = f.place
 	placed := func() {}
 	if f.keyring != "" {
 		if err := copyKeyring(f.keyring, f.store.data); err != nil {
