@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	abide "github.com/abide-privacy/abide"
@@ -130,11 +132,82 @@ func (p *Policy) Retention(c abide.Category, it ItemFact, f *Facts) Retention {
 	return r.held(c, &it, f)
 }
 
+// RetentionDigest is a digest of everything that deadlines follow from: the
+// categories, purposes and documents, and the law they are read with. Prose does
+// not count. Equal digests give equal deadlines; different ones may.
+func (p *Policy) RetentionDigest() string {
+	var parts []string
+	for _, c := range p.categories {
+		parts = append(parts, string(c.Name), deadlineOrNone(c.Rule.Keep))
+		for _, d := range c.DerivedFrom {
+			parts = append(parts, string(d))
+		}
+	}
+	for _, pu := range p.purposes {
+		parts = append(parts, string(pu.Name), pu.Then, strconv.FormatBool(pu.onlyAgreed), strconv.FormatInt(int64(pu.doc), 10))
+		pu.covers.all.each(func(i int32) { parts = append(parts, string(p.categories[i].Name)) })
+		parts = append(parts, ruleText(pu.Rule))
+	}
+	for _, d := range p.Documents() {
+		parts = append(parts, string(d.Name))
+		for _, other := range d.Prevails {
+			parts = append(parts, string(other))
+		}
+	}
+	if p.laws != nil {
+		for _, place := range p.laws.Places() {
+			profile, _ := p.laws.Profile(place)
+			parts = append(parts, ruleText(profile))
+		}
+	}
+	return digestOf(appendCanonical(nil, parts))
+}
+
+// ruleText is a rule without its place and clause.
+func ruleText(r any) string {
+	return string(appendCanonical(nil, canonicalValue(reflect.ValueOf(r), true)))
+}
+
+func deadlineOrNone(d *rule.Deadline) string {
+	if d == nil {
+		return ""
+	}
+	return deadlineText(d)
+}
+
+// MayApprove reports whether staff of a role reach a level that opens only with
+// others' approval: they may be asked to agree, and to place legal holds.
+func (p *Policy) MayApprove(name string) bool {
+	ro := p.roles[name]
+	if ro == nil {
+		return false
+	}
+	for i, l := range p.levels {
+		if l.approvals > 0 && ro.reaches.has(int32(i)) { //nolint:gosec // policies have few levels
+			return true
+		}
+	}
+	return false
+}
+
+// RetainedByLaw is Retention of what outlives a person's erasure: law and holds
+// keep it, and nothing else does.
+func (p *Policy) RetainedByLaw(c abide.Category, it ItemFact, f *Facts) Retention {
+	r := Retention{Due: it.Obtained, Ends: true, Then: thenErase}
+	if ground, until, ok := p.LawGround(c, it, f); ok {
+		r.Ground, r.Due, r.Ends = ground, until, !until.IsZero()
+		pu, _ := p.Purpose(ground)
+		r.Clause, r.Span = pu.Clause, pu.Span
+	}
+	r.GroundEnds = r.Due
+	return r.held(c, &it, f)
+}
+
 // held adds what holds keep longer than any purpose does.
 func (r Retention) held(c abide.Category, it *ItemFact, f *Facts) Retention {
 	for i := range f.Holds {
 		h := &f.Holds[i]
-		if !r.Ends || !h.covers(c, it) || !h.Until.IsZero() && !h.Until.After(r.Due) {
+		if !r.Ends || !h.Covers(c, it.ID) || !h.Until.IsZero() && !h.Until.After(r.Due) {
 			continue
 		}
 		r.Due, r.Ends, r.Hold = h.Until, !h.Until.IsZero(), h.Name
@@ -142,10 +215,10 @@ func (r Retention) held(c abide.Category, it *ItemFact, f *Facts) Retention {
 	return r
 }
 
-// covers reports whether the hold keeps an item.
-func (h *Hold) covers(c abide.Category, it *ItemFact) bool {
+// Covers reports whether the hold is of an item.
+func (h *Hold) Covers(c abide.Category, id abide.SubjectID) bool {
 	if len(h.Items) > 0 {
-		return slices.Contains(h.Items, it.ID)
+		return slices.Contains(h.Items, id)
 	}
 	return len(h.Categories) == 0 || slices.Contains(h.Categories, c)
 }

@@ -249,3 +249,148 @@ func TestClause_C19_EachKindOfDeadline(t *testing.T) {
 		s.wantKept(id, "person.address", start.AddDate(1, 0, 0), "provide", "privacy#C05", "erase")
 	})
 }
+
+// what a run of the sweep says.
+type run struct {
+	People, Failed int
+	Items          map[string]int
+	Unlinked       map[string]int
+}
+
+func (s *shop) sweep(args ...string) run {
+	s.t.Helper()
+	var r run
+	decode(s.t, s.cli(append([]string{"retention", "run", "--json"}, args...)...), &r)
+	return r
+}
+
+// logged lists the kinds of entry in a person's log that a kind of event left.
+func (s *shop) logged(id, kind string) int {
+	s.t.Helper()
+	return strings.Count(string(s.cli("subject", "log", id)), " "+kind+" ")
+}
+
+// TestClause_C19_WhatIsPastItsDayGoes: the forecast, a dry run, and the sweep
+// that lets it go, erased or unlinked, on record; and what is not due stays.
+func TestClause_C19_WhatIsPastItsDayGoes(t *testing.T) {
+	onEachEngine(t, func(s *shop) {
+		s.allowed("provide", "records", "books", "notices", "aftersales")
+		start := s.clock()
+		var people []string
+		for i := range 21 {
+			id := s.must("POST", "/v1/subjects", map[string]any{"jurisdiction": "HK", "birth_date": "1987-03-29"}).field(s.t, "id")
+			s.must("PUT", "/v1/subjects/"+id+"/data", map[string]any{"service": "shop", "source": "checkout", "ref": "1017", "items": map[string]any{
+				"person.address": []string{"1 Quay Street"}, "person.account": "hy-" + strings.Repeat("x", i+1), "person.invoice": []string{"invoice 1017"}}})
+			s.closed(id, start, "k")
+			people = append(people, id)
+		}
+		end := start.AddDate(1, 0, 0)
+		s.moveTo(end.AddDate(0, 0, -8))
+		forecast := string(s.cli("retention", "forecast"))
+		want := "in 7 days, until 2027-01-14: data of 0 people\nin 30 days, until 2027-02-06: data of 21 people\n  person.address: 21\nin 90 days, until 2027-04-07: data of 21 people\n  person.address: 21\n"
+		if forecast != want {
+			s.t.Fatalf("forecast\n%swant\n%s", forecast, want)
+		}
+		if got := s.sweep(); got.People != 0 || len(got.Items) != 0 {
+			s.t.Fatalf("before anything was due, %+v went", got)
+		}
+		s.moveTo(end)
+		if got := s.sweep("--dry-run"); got.People != 21 || got.Items["person.address"] != 21 || len(got.Items) != 1 {
+			s.t.Fatalf("would go: %+v", got)
+		}
+		if n := len(s.kept(people[0], "person.address")); n != 1 {
+			s.t.Fatal("a dry run let something go")
+		}
+		if got := s.sweep(); got.People != 21 || got.Items["person.address"] != 21 || len(got.Items) != 1 || got.Failed != 0 {
+			s.t.Fatalf("went: %+v", got)
+		}
+		for _, id := range people {
+			if len(s.kept(id, "person.address")) != 0 || len(s.kept(id, "person.invoice")) != 1 || len(s.kept(id, "person.account")) != 1 {
+				s.t.Fatalf("after the sweep: %+v", s.kept(id, "person.account"))
+			}
+		}
+		if s.logged(people[0], "expired") != 1 {
+			s.t.Fatal("the log does not say what went")
+		}
+		if got := s.sweep(); got.People != 0 {
+			s.t.Fatalf("went twice: %+v", got)
+		}
+
+		// Three years: the account is unlinked. It is found by nothing any more,
+		// and what remains is a count that names nobody.
+		s.moveTo(start.AddDate(3, 0, 0))
+		if got := s.sweep(); got.Unlinked["person.account"] != 21 || got.Items["person.account"] != 21 {
+			s.t.Fatalf("unlinked: %+v", got)
+		}
+		if found := s.must("POST", "/v1/subjects/lookup", map[string]any{"category": "person.account", "value": "hy-x", "purpose": "records"}).Body; strings.Contains(string(found), people[0]) {
+			s.t.Fatalf("found by what was unlinked: %s", found)
+		}
+		if n := len(s.kept(people[0], "person.account")); n != 0 {
+			s.t.Fatalf("%d accounts are left", n)
+		}
+	})
+}
+
+// TestClause_C19_HeldForALegalGround: a hold keeps an item beyond its day and
+// through an erasure, unreadable, and its end lets it go.
+func TestClause_C19_HeldForALegalGround(t *testing.T) {
+	onEachEngine(t, func(s *shop) {
+		s.allowed("provide", "records", "books", "notices", "aftersales")
+		start := s.clock()
+		id, other := s.customer(), s.must("POST", "/v1/subjects", map[string]any{"jurisdiction": "HK", "birth_date": "1970-01-01"}).field(s.t, "id")
+		s.must("PUT", "/v1/subjects/"+other+"/data", map[string]any{"service": "shop", "source": "checkout", "items": map[string]any{"person.address": []string{"2 Quay Street"}}})
+		for _, one := range []string{id, other} {
+			s.closed(one, start, "k")
+		}
+		item := s.kept(id, "person.address")[0].ID
+		until := start.AddDate(2, 0, 0)
+
+		// Not without a reason, and not by everyone.
+		if got := s.call("POST", "/v1/subjects/"+id+"/holds", map[string]any{"name": "claim 17", "items": []string{item}, "reason": " "}); got.Status != http.StatusUnprocessableEntity {
+			s.t.Fatalf("held without a reason: %d %s", got.Status, got.Body)
+		}
+		var made struct{ Token string }
+		decode(s.t, s.cli("token", "create", "till", "--json", "--purpose", "provide"), &made)
+		lead := s.Admin
+		s.Admin = made.Token
+		if got := s.call("POST", "/v1/subjects/"+id+"/holds", map[string]any{"name": "claim 17", "items": []string{item}, "reason": "a claim"}); got.Status != http.StatusForbidden {
+			s.t.Fatalf("a till holds: %d %s", got.Status, got.Body)
+		}
+		s.Admin = lead
+		s.cli("retention", "hold", id, "claim 17", "--item", item, "--until", until.Format(time.RFC3339), "--reason", "a claim before the court")
+		s.cli("retention", "hold", other, "inquiry", "--category", "person.address", "--reason", "an inquiry")
+		if got := s.read(id, "provide", "person.address"); got.Status != http.StatusOK {
+			s.t.Fatalf("an item that is held is closed before its deadline: %d %s", got.Status, got.Body)
+		}
+
+		s.moveTo(start.AddDate(1, 0, 0))
+		s.wantRefused(s.read(id, "provide", "person.address"), "retention_passed", "privacy#C05")
+		if got := s.sweep(); got.Items["person.address"] != 0 {
+			s.t.Fatalf("what is held went: %+v", got)
+		}
+		if k := s.kept(id, "person.address"); len(k) != 1 || k[0].Hold != "claim 17" || !k[0].Due.Equal(until) || !k[0].Past {
+			s.t.Fatalf("held as %+v", k)
+		}
+		// Erased, the person is forgotten, and what is held stays.
+		certificate := string(s.must("DELETE", "/v1/subjects/"+id, nil).Body)
+		if !strings.Contains(certificate, "legal hold") || !strings.Contains(certificate, "person.address") {
+			s.t.Fatalf("the certificate does not name what is held: %s", certificate)
+		}
+		if got := s.sweep(); got.Items["person.address"] != 0 {
+			s.t.Fatalf("what is held of the erased went: %+v", got)
+		}
+		// The hold ends by itself, or is released.
+		s.moveTo(until)
+		if got := s.sweep(); got.Items["person.address"] != 1 {
+			s.t.Fatalf("at the end of the hold: %+v", got)
+		}
+		s.cli("retention", "release", other, "inquiry", "--reason", "closed")
+		s.wantRefused(s.read(other, "provide", "person.address"), "retention_passed", "privacy#C05")
+		if got := s.sweep(); got.Items["person.address"] != 1 || got.People != 1 {
+			s.t.Fatalf("after the release: %+v", got)
+		}
+		if s.logged(other, "hold_placed") != 1 || s.logged(other, "hold_ended") != 1 {
+			s.t.Fatalf("the log does not have the hold: %s", s.cli("subject", "log", other))
+		}
+	})
+}

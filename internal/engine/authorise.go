@@ -20,6 +20,9 @@ const (
 	opSeeServices   operation = "see_services"
 	opSeeSubject    operation = "see_subject"
 	opSeeRetention  operation = "see_retention"
+	opSweep         operation = "sweep"
+	opForecast      operation = "forecast"
+	opHold          operation = "hold"
 	opJoin          operation = "join"
 	opLeave         operation = "leave"
 	opEvent         operation = "event"
@@ -89,6 +92,9 @@ var mayCall = map[operation]who{
 	opDoctor:        {},
 	opExportLog:     {self: true, auditor: true},
 	opAuditLog:      {auditor: true},
+	opSweep:         {},
+	opForecast:      {staff: true},
+	opHold:          {staff: true, purpose: true},
 }
 
 // authorise reports nil if the caller may call op about the subject; the zero

@@ -42,6 +42,7 @@ type change struct {
 	answer     []byte               // to remember
 	events     []abide.ConsentEvent // of the ledger of consent, as they are in Consents
 	callID     [16]byte             // names the request in the restore ledger
+	sweeping   bool                 // what goes is past its deadline: by the facts that a restore brings back it is so again
 	replaying  bool                 // from the restore ledger, which has it already
 	before     policy.Facts         // as they were loaded
 }

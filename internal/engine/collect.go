@@ -344,7 +344,7 @@ func (b *collecting) obtained() (time.Time, error) {
 // keep seals a record as an item and adds it. normal is what it is found by.
 func (b *collecting) keep(cat *policy.Category, rec *vault.Record, normal []byte) error {
 	it := storage.Item{Category: cat.Name, Compartment: storage.Live}
-	if _, _, law := b.policy().LawGround(cat.Name, policy.ItemFact{Category: cat.Name, Obtained: rec.Obtained, Ref: rec.Ref}, &b.facts); law && !rec.Derived {
+	if _, _, law := b.policy().LawGround(cat.Name, policy.ItemFact{Category: cat.Name, Obtained: rec.Obtained, Ref: rec.Ref}, &b.facts); law && !rec.Derived || heldCategory(&b.facts, cat.Name, b.now) {
 		it.Compartment = storage.Law
 	}
 	values, err := b.findable(cat, &it, normal)

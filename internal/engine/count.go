@@ -20,7 +20,11 @@ const (
 	counterCrowd  = 20          // and how many, so that none is written alone,
 	counterLate   = time.Hour   // unless so few come that they would wait for longer than this
 	counterValues = 1000        // distinct counts that gather at most
-	counterLength = 80          // characters of a counted value: a device model, never a text about somebody
+	// unlinkedValue is what is counted of an item that lost its tie to a person:
+	// nothing but that there was one. Fewer than unlinkedLeast are not told.
+	unlinkedValue = "unlinked"
+	unlinkedLeast = 20
+	counterLength = 80 // characters of a counted value: a device model, never a text about somebody
 )
 
 type counterKey struct{ name, value, period string }
@@ -89,8 +93,13 @@ func (e *Engine) Counters(ctx context.Context, c Call, category abide.Category) 
 	if f == nil {
 		return nil, noPolicy()
 	}
-	if _, ok := f.policy.Category(category); !ok {
+	cat, ok := f.policy.Category(category)
+	if !ok {
 		return []CounterView{}, nil
+	}
+	least := smallestCell(f.policy, category)
+	if cat.CountPer == "" {
+		least = max(least, unlinkedLeast)
 	}
 	rows, err := e.store.Counters(ctx, string(category))
 	if err != nil {
@@ -98,7 +107,7 @@ func (e *Engine) Counters(ctx context.Context, c Call, category abide.Category) 
 	}
 	out := []CounterView{}
 	for _, r := range rows {
-		if r.N >= smallestCell(f.policy, category) {
+		if r.N >= least {
 			out = append(out, CounterView{Value: r.Value, Period: r.Period, N: r.N})
 		}
 	}

@@ -140,7 +140,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	for _, work := range []func(context.Context){e.eraser, e.flusher, e.collector, e.housekeeper, e.sweeper} {
+	for _, work := range []func(context.Context){e.eraser, e.flusher, e.collector, e.housekeeper, e.sweeper, e.expirer} {
 		e.workers.Add(1)
 		go func() { defer e.workers.Done(); work(run) }()
 	}

@@ -177,7 +177,7 @@ func (ch *change) survivors(draft *Certificate) error {
 		if err != nil {
 			return err
 		}
-		ground, until, retained := ch.lawGround(&it)
+		until, ground, clause, retained := ch.lawGround(&it)
 		if !retained {
 			if it.Compartment == storage.Law {
 				if !isPseudo(it.Category) {
@@ -205,7 +205,7 @@ func (ch *change) survivors(draft *Certificate) error {
 		ch.PutItems = append(ch.PutItems, it)
 		sv := kept[it.Category]
 		if sv == nil {
-			sv = &audit.Survivor{What: string(it.Category), Ground: citation(ground), Clause: ground.Clause}
+			sv = &audit.Survivor{What: string(it.Category), Ground: ground, Clause: clause}
 			kept[it.Category] = sv
 		}
 		sv.Count++
@@ -237,7 +237,8 @@ func (ch *change) keepLaw(draft *Certificate, kept map[abide.Category]*audit.Sur
 	for _, it := range ch.PutItems {
 		ch.Row.NextDue = sooner(ch.Row.NextDue, it.Due)
 	}
-	facts := policy.Facts{Kind: ch.facts.Kind, Status: abide.StatusActive, Residence: ch.facts.Residence, Events: events}
+	facts := policy.Facts{Kind: ch.facts.Kind, Status: abide.StatusActive, Residence: ch.facts.Residence, Events: events,
+		Holds: slices.DeleteFunc(slices.Clone(ch.facts.Holds), func(h policy.Hold) bool { return ended(&h, ch.now) })}
 	sealed, err := ch.engine.vault.SealLaw(ch.keys, vault.EncodeState(&facts))
 	if err != nil {
 		return storageError(err)
@@ -246,22 +247,25 @@ func (ch *change) keepLaw(draft *Certificate, kept map[abide.Category]*audit.Sur
 	return nil
 }
 
-// lawGround returns the purpose that law demands an item for, and until when.
-func (ch *change) lawGround(it *storage.Item) (*policy.Purpose, time.Time, bool) {
+// lawGround returns until when law or a hold demands an item, for which ground
+// and by which clause.
+func (ch *change) lawGround(it *storage.Item) (until time.Time, ground, clause string, ok bool) {
 	if it.Compartment != storage.Law || isPseudo(it.Category) || ch.force == nil {
-		return nil, time.Time{}, false
+		return time.Time{}, "", "", false
 	}
 	r, err := ch.engine.vault.OpenItem(ch.keys, it)
 	if err != nil {
-		return nil, time.Time{}, false
+		return time.Time{}, "", "", false
 	}
-	o := opened{it, r}
-	name, until, ok := ch.policy().LawGround(it.Category, o.fact(), &ch.facts)
-	if !ok || !until.IsZero() && !ch.now.Before(until) {
-		return nil, time.Time{}, false
+	kept := ch.policy().RetainedByLaw(it.Category, opened{it, r}.fact(), &ch.facts)
+	if kept.Ends && !ch.now.Before(kept.Due) {
+		return time.Time{}, "", "", false
 	}
-	ground, ok := ch.policy().Purpose(name)
-	return ground, until, ok
+	if kept.Hold != "" {
+		return kept.Due, "legal hold", kept.Clause, true
+	}
+	p, ok := ch.policy().Purpose(kept.Ground)
+	return kept.Due, citation(p), kept.Clause, ok
 }
 
 // citation names the legal ground of a purpose as the policy does.

@@ -103,6 +103,12 @@ func (f *faults) run(op string, do func() error) error {
 	return after
 }
 
+func (f *faults) touched() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.items
+}
+
 type faultyStore struct {
 	storage.Store
 	f *faults

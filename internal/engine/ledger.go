@@ -284,7 +284,7 @@ func (r *recording) items() {
 		}
 	}
 	for _, k := range r.ch.DropItems {
-		if !isPseudo(k.Category) {
+		if !r.ch.sweeping && !isPseudo(k.Category) {
 			r.add(restore.Removed, storage.Live, true, ledgerRemoved{k, old[k]})
 		}
 	}

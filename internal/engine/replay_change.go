@@ -109,9 +109,12 @@ func (e *Engine) replayMissing(ctx context.Context, id abide.SubjectID, records 
 	}
 	if b.changed {
 		if s.force != nil {
-			if err := b.rearm(); err != nil {
+			// What a hold covers lies under the law key; the backup may be older.
+			sealed, err := b.reseal()
+			if err != nil {
 				return err
 			}
+			b.logged = append(b.logged, sealed...)
 		}
 		b.logReplay(b.logged)
 		if err := e.beginReplay(ctx); err != nil {

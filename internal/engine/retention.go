@@ -142,3 +142,38 @@ func (d *deadlines) sourceEnds(k storage.ItemKey, gone time.Time) (time.Time, er
 	}
 	return gone, nil
 }
+
+// Forecast says what goes until an instant if nothing happens meanwhile: no
+// order is closed, no consent ends, no hold is placed.
+type Forecast struct {
+	Days   int                      `json:"days"`
+	Until  time.Time                `json:"until"`
+	People int64                    `json:"people"`
+	Items  map[abide.Category]int64 `json:"items"`
+}
+
+// maxForecast is how far ahead a forecast looks, in days.
+const maxForecast = 10 * 366
+
+// Forecast counts what goes within so many days, what is past already included,
+// from the deadlines as they were armed last. It costs in proportion to what
+// it counts.
+func (e *Engine) Forecast(ctx context.Context, c Call, days []int) ([]Forecast, error) {
+	if err := authorise(c, opForecast, abide.SubjectID{}); err != nil {
+		return nil, err
+	}
+	out := []Forecast{}
+	now := e.now()
+	for _, d := range days {
+		if d < 0 || d > maxForecast {
+			return nil, invalid("bad_days", "a forecast looks 0 to 3,660 days ahead", "send 7, 30 and 90", "days")
+		}
+		f := Forecast{Days: d, Until: now.AddDate(0, 0, d)}
+		var err error
+		if f.Items, f.People, err = e.store.DueItems(ctx, f.Until); err != nil {
+			return nil, storageError(err)
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}

@@ -21,6 +21,7 @@ type subject struct {
 	facts       policy.Facts
 	keys        *vault.SubjectKeys // nil unless the subject is active
 	items       []storage.Item
+	nextDue     time.Time              // of those that were left out because they are not due
 	counts      map[abide.Category]int // of items in other compartments than law, if wanted
 	force       *inForce               // nil: no policy was published
 	index       storage.IndexKeys
@@ -73,7 +74,7 @@ func (e *Engine) loadOnce(ctx context.Context, id abide.SubjectID, want storage.
 	if err := g.Wait(); err != nil {
 		return nil, storageError(err)
 	}
-	s := &subject{id: id, row: loaded.Subject, items: loaded.Items, counts: loaded.Counts, idempotency: loaded.Idempotency, erasure: loaded.Erasure, index: loaded.Epoch.Index, now: e.now()}
+	s := &subject{id: id, row: loaded.Subject, items: loaded.Items, nextDue: loaded.NextDue, counts: loaded.Counts, idempotency: loaded.Idempotency, erasure: loaded.Erasure, index: loaded.Epoch.Index, now: e.now()}
 	e.sawIndex(s.index)
 	var err error
 	if s.force, err = e.follow(ctx, loaded.Epoch); err != nil {

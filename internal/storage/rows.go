@@ -144,11 +144,20 @@ type ErasureJob struct {
 	Started     time.Time
 }
 
+// Due is a subject and when its next item may go, a hint: at that time or later.
+type Due struct {
+	At      time.Time
+	Subject abide.SubjectID
+}
+
 // Want says which parts of a subject to load besides its row.
 type Want struct {
-	Items       []abide.Category // these categories
-	AllItems    bool
-	LawItems    bool   // those in the law compartment; costs by their number, not by that of all
+	Items    []abide.Category // these categories
+	AllItems bool
+	LawItems bool // those in the law compartment; costs by their number, not by that of all
+	// DueBy loads, instead of all that, the items due then or before, and when
+	// the next one is; costs by their number.
+	DueBy       time.Time
 	Counts      bool   // of the items in other compartments
 	Idempotency []byte // key, if any
 	Erasure     bool   // the erasure job or certificate
@@ -158,6 +167,7 @@ type Want struct {
 type Loaded struct {
 	Subject     SubjectRow
 	Items       []Item
+	NextDue     time.Time // of the items that DueBy leaves out; zero if none is due ever
 	Counts      map[abide.Category]int
 	Idempotency *IdempotencyRow
 	Erasure     *ErasureJob

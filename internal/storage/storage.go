@@ -75,6 +75,12 @@ type Subjects interface {
 	ConsentEvents(ctx context.Context, id abide.SubjectID, after uint64, limit int) ([]ConsentRow, error)
 	// ListSubjects pages through ids in order, the zero id excluded.
 	ListSubjects(ctx context.Context, after abide.SubjectID, limit int) ([]SubjectRow, error)
+	// DueSubjects pages through subjects by (NextDue, id): those due at that time
+	// or before, after the one given. It reads no others, however many there are.
+	DueSubjects(ctx context.Context, at time.Time, after Due, limit int) ([]Due, error)
+	// DueItems counts the items due at that time or before, by category, and the
+	// subjects they are of. It reads no others.
+	DueItems(ctx context.Context, at time.Time) (items map[abide.Category]int64, subjects int64, err error)
 	// Candidates pages through consent_index: a filter, never the authority.
 	Candidates(ctx context.Context, purpose abide.Purpose, effect string, after abide.SubjectID, limit int) ([]ConsentIndexRow, error)
 	// ErasureJobs returns subjects whose erasure is not finished.

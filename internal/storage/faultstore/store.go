@@ -120,6 +120,18 @@ func (w *store) ListSubjects(ctx context.Context, after abide.SubjectID, limit i
 	return read(w.f, "ListSubjects", func() ([]storage.SubjectRow, error) { return w.s.ListSubjects(ctx, after, limit) })
 }
 
+func (w *store) DueSubjects(ctx context.Context, at time.Time, after storage.Due, limit int) ([]storage.Due, error) {
+	return read(w.f, "DueSubjects", func() ([]storage.Due, error) { return w.s.DueSubjects(ctx, at, after, limit) })
+}
+
+func (w *store) DueItems(ctx context.Context, at time.Time) (items map[abide.Category]int64, subjects int64, err error) {
+	items, err = read(w.f, "DueItems", func() (items map[abide.Category]int64, err error) {
+		items, subjects, err = w.s.DueItems(ctx, at)
+		return items, err
+	})
+	return items, subjects, err
+}
+
 func (w *store) Candidates(ctx context.Context, p abide.Purpose, effect string, after abide.SubjectID, limit int) ([]storage.ConsentIndexRow, error) {
 	return read(w.f, "Candidates", func() ([]storage.ConsentIndexRow, error) { return w.s.Candidates(ctx, p, effect, after, limit) })
 }

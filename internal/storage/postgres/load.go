@@ -21,7 +21,10 @@ const (
 		FROM item WHERE subject_id = $1`
 	itemsWanted = ` AND category = ANY($2)`
 	lawItems    = ` AND compartment = 3` // storage.Law, literally: an index holds these alone
-	countPart   = `SELECT 4, category, NULL, NULL, count(*), NULL, NULL, NULL, NULL, NULL, NULL
+	dueItems    = ` AND due_at <= $2`
+	nextDuePart = `SELECT 5, NULL, NULL, NULL, NULL, min(due_at), NULL, NULL, NULL, NULL, NULL
+		FROM item WHERE subject_id = $1 AND due_at > $2`
+	countPart = `SELECT 4, category, NULL, NULL, count(*), NULL, NULL, NULL, NULL, NULL, NULL
 		FROM item WHERE subject_id = $1 AND compartment <> 3 GROUP BY category`
 	idempotencyPart = `SELECT 2, NULL, NULL, NULL, NULL, expires_at, NULL, NULL, NULL, digest, sealed
 		FROM idempotency WHERE subject_id = $1 AND key = `
@@ -62,6 +65,9 @@ func loadedRow(s *scanner, v *loaded) {
 func loadQuery(subject abide.SubjectID, want storage.Want) (string, []any) {
 	parts, args := []string{subjectPart}, []any{id(subject)}
 	switch {
+	case !want.DueBy.IsZero():
+		parts = append(parts, itemPart+dueItems, nextDuePart)
+		args = append(args, storage.Micros(want.DueBy))
 	case want.AllItems:
 		parts = append(parts, itemPart)
 	case want.LawItems:
@@ -128,6 +134,8 @@ func sorted(subject abide.SubjectID, rows []loaded, want storage.Want, epoch sto
 			l.Idempotency = &storage.IdempotencyRow{Key: want.Idempotency, Digest: r.s, Sealed: r.t, Expires: r.at}
 		case 3:
 			l.Erasure = &storage.ErasureJob{Subject: subject, Step: r.a, Certificate: r.s, Started: r.at}
+		case 5:
+			l.NextDue = r.at
 		case 4:
 			if l.Counts == nil {
 				l.Counts = map[abide.Category]int{}

@@ -139,6 +139,9 @@ func sharded(query string) map[string]int {
 // has a reason, and none is on the path of a read, a write or an erasure.
 var scans = map[string]string{
 	"SELECT subject_id, kind, status, version, next_due_at, sealed, law, entry_n, consent_n, created_at FROM subject WHERE subject_id > $1 ORDER": "pages through all subjects, for listings, doctor and rotation",
+	"SELECT next_due_at, subject_id FROM subject WHERE next_due_at >=":                                                                            "the sweep finds who has something due, by an index, each shard its own",
+	"SELECT i.category, count(*) FROM subject AS s JOIN item AS i":                                                                                "forecasts what goes, by the indexes of what is due, each shard its own",
+	"SELECT count(*) FROM subject AS s WHERE s.next_due_at <= $1 AND EXISTS":                                                                      "the same, in people",
 	"SELECT subject_id, purpose, terms, effect FROM consent_index WHERE purpose = $1":                                                             "pages through candidates: an audience is gathered from all shards",
 	"SELECT subject_id, step, certificate, started_at FROM erasure_job WHERE step <> 'done'":                                                      "finds unfinished erasures, by an index that holds no others",
 	"SELECT subject_id, n, commitment FROM pending WHERE (subject_id, n) > ($1, $2)":                                                              "the sequencer takes what waits, from all shards",

@@ -69,6 +69,10 @@ func (c *conn) loadMore(id abide.SubjectID, want *storage.Want, l *storage.Loade
 		return nil
 	}
 	switch {
+	case !want.DueBy.IsZero():
+		if err := c.loadDue(id, at(want.DueBy), add, l); err != nil {
+			return err
+		}
 	case want.AllItems:
 		if err := c.query(`SELECT `+itemColumns+` FROM item WHERE subject_id = ? ORDER BY category, item_id`, add, id[:]); err != nil {
 			return err

@@ -33,7 +33,7 @@ type testCase struct {
 func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
-		changeCases, pageCases, purgeCases, lookupCases, expiryCases, lookCases, indexCases, referenceCases, keyCases,
+		changeCases, pageCases, purgeCases, dueCases, lookupCases, expiryCases, lookCases, indexCases, referenceCases, keyCases,
 		epochCases, concurrencyCases, logCases,
 	} {
 		all = append(all, group...)

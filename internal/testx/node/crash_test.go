@@ -139,10 +139,10 @@ func TestCrashPoints(t *testing.T) {
 }
 
 // inBrief reports whether a use case is tried in make test. Databases take long
-// to make: on PostgreSQL these are the six that every deployment has, and
+// to make: on PostgreSQL these are the seven that every deployment has, and
 // make proof tries all.
 func inBrief(engine string, c node.UseCase) bool {
-	return long() || engine == "sqlite" || slices.Contains([]string{"create", "collect", "withdraw", "erase", "publish", "import"}, c.Name)
+	return long() || engine == "sqlite" || slices.Contains([]string{"create", "collect", "withdraw", "erase", "publish", "import", "sweep"}, c.Name)
 }
 
 var plainNode struct {

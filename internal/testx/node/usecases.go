@@ -27,10 +27,11 @@ type UseCase struct {
 // Unkeyed are the changing operations that take no idempotency key, with the
 // reason why doing them twice does no harm.
 var Unkeyed = map[string]string{
-	"count":        "counts about nobody gather in memory, and a retry may count twice: a key would link a count to a request",
-	"ask-approval": "a request asked twice stands twice and opens nothing; approvals count for one request",
-	"resolve-gap":  "it ends a refusal, for whoever restored; ended twice it is ended",
-	"import":       "each row has a key of its own: the import's id and the row's number",
+	"count":         "counts about nobody gather in memory, and a retry may count twice: a key would link a count to a request",
+	"ask-approval":  "a request asked twice stands twice and opens nothing; approvals count for one request",
+	"resolve-gap":   "it ends a refusal, for whoever restored; ended twice it is ended",
+	"run-retention": "what is past its deadline goes once; called again, it finds what is left",
+	"import":        "each row has a key of its own: the import's id and the row's number",
 }
 
 // Looks are the operations that change nothing although they are no GET; those
@@ -197,8 +198,73 @@ func aboutPeople() []UseCase {
 					Name: "a.pdf", MediaType: "application/pdf", Size: -1}, strings.NewReader("a file"))
 				return err
 			})},
+		{Name: "hold", Operation: "place-hold", Prepare: populate,
+			Run: onAnn(func(ctx context.Context, e *engine.Engine, id abide.SubjectID, key string) error {
+				_, err := e.PlaceHold(ctx, lead(key), id, claim)
+				return err
+			})},
+		{Name: "release", Operation: "release-hold",
+			Prepare: func(ctx context.Context, e *engine.Engine) error {
+				if err := populate(ctx, e); err != nil {
+					return err
+				}
+				return onAnn(func(ctx context.Context, e *engine.Engine, id abide.SubjectID, _ string) error {
+					_, err := e.PlaceHold(ctx, lead(""), id, claim)
+					return err
+				})(ctx, e, "")
+			},
+			Run: onAnn(func(ctx context.Context, e *engine.Engine, id abide.SubjectID, key string) error {
+				_, err := e.ReleaseHold(ctx, lead(key), id, claim.Name, "settled")
+				return err
+			})},
+		{Name: "sweep", Operation: "run-retention", Prepare: overdue, Run: sweeps},
 		{Name: "erase", Operation: "erase-subject", Prepare: populate, Run: erases},
 	}
+}
+
+// claim is a hold of what somebody has a claim about.
+var claim = engine.Hold{Name: "claim 17", Categories: []abide.Category{"person.orders"}, Reason: "a claim before the court"}
+
+// overdue leaves ann with a phone number and a file whose order was closed so
+// long ago that they are past their deadline.
+func overdue(ctx context.Context, e *engine.Engine) error {
+	if err := populate(ctx, e); err != nil {
+		return err
+	}
+	return onAnn(func(ctx context.Context, e *engine.Engine, id abide.SubjectID, _ string) error {
+		old := time.Now().AddDate(-3, 0, 0)
+		if _, err := e.Collect(ctx, app(""), engine.Collect{Subject: id, Service: "shop", Source: "checkout", Ref: "old", Obtained: old,
+			Items: items(map[abide.Category]any{"person.phone": []string{"+85291234567"}})}); err != nil {
+			return err
+		}
+		if _, err := e.PutUpload(ctx, app(""), engine.Upload{Subject: id, Category: "person.papers", Service: "shop", Source: "checkout", Ref: "old",
+			Obtained: old, Name: "a.pdf", MediaType: "application/pdf", Size: -1}, strings.NewReader("a file")); err != nil {
+			return err
+		}
+		return e.RecordEvent(ctx, app(""), id, "order.closed", "old", old.AddDate(0, 1, 0))
+	})(ctx, e, "")
+}
+
+// sweeps lets go what is past its deadline, and wants all of it gone.
+func sweeps(ctx context.Context, e *engine.Engine, _ string) error {
+	got, err := e.Sweep(ctx, lead(""), engine.Sweep{})
+	if err != nil {
+		return err
+	}
+	id, err := found(ctx, e, "ann")
+	if err != nil {
+		return err
+	}
+	kept, err := e.Retention(ctx, lead(""), id)
+	if err != nil {
+		return err
+	}
+	for _, k := range kept.Items {
+		if k.Past {
+			return fmt.Errorf("%s is past its deadline and was not swept: %+v", k.Category, got)
+		}
+	}
+	return nil
 }
 
 // erases erases ann. Once nobody finds her by her reference, it is done: the
