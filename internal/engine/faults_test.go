@@ -274,6 +274,14 @@ func (l *faultyLedger) Append(ctx context.Context, records []restore.Record) (t 
 	return t, err
 }
 
+func (l *faultyLedger) Prune(what map[string]restore.Mark, now, forget time.Time, seen uint64) (n uint64, err error) {
+	err = l.f.run("prune", func() error {
+		n, err = l.Ledger.Prune(what, now, forget, seen)
+		return err
+	})
+	return n, err
+}
+
 type faultyBlobs struct {
 	blob.Store
 	f *faults

@@ -52,11 +52,15 @@ type RestoreState struct {
 	// KeySweep is how far the search for keys of erased people has come, that a
 	// restore may have brought back.
 	KeySweep KeySweep `json:"key_sweep"`
+	// Pruned counts how often segments of the ledger were deleted that no kept
+	// backup can need.
+	Pruned uint64 `json:"ledger_pruned"`
 }
 
 type ledgerAbout struct {
 	Ledger     string `json:"ledger"`
 	Generation uint64 `json:"generation"`
+	Pruned     uint64 `json:"pruned,omitempty"`    // how often the ledger was pruned of what this store has seen
 	Replaying  bool   `json:"replaying,omitempty"` // a replay that changed something has not ended
 	Resolved   int64  `json:"resolved,omitempty"`  // microseconds: when a gap was last resolved
 }
@@ -67,12 +71,17 @@ type knownLedger struct {
 	version  uint64
 	marks    map[string]restore.Mark
 	versions map[string]uint64
+	since    map[string]time.Time // when the mark was written
 }
 
-// marks is the mark of this process's own segment, as the store has it.
+// marks are the marks of this process's own segments, as the store has them.
 type marks struct {
-	mu      sync.Mutex
-	segment string
+	mu     sync.Mutex
+	own    map[string]ownMark
+	turned time.Time // when the segment was ended last
+}
+
+type ownMark struct {
 	version uint64
 	kept    restore.Mark
 }
@@ -82,14 +91,14 @@ func (e *Engine) loadMarks(ctx context.Context) (*knownLedger, error) {
 	if err != nil {
 		return nil, storageError(err)
 	}
-	k := &knownLedger{marks: map[string]restore.Mark{}, versions: map[string]uint64{}}
+	k := &knownLedger{marks: map[string]restore.Mark{}, versions: map[string]uint64{}, since: map[string]time.Time{}}
 	for _, r := range rows {
 		if r.Name == recordAbout {
 			k.version, err = r.Version, json.Unmarshal(r.Body, &k.ledgerAbout)
 		} else {
 			var m restore.Mark
 			err = json.Unmarshal(r.Body, &m)
-			k.marks[r.Name], k.versions[r.Name] = m, r.Version
+			k.marks[r.Name], k.versions[r.Name], k.since[r.Name] = m, r.Version, r.At
 		}
 		if err != nil {
 			return nil, storageError(err)
@@ -109,9 +118,9 @@ func (e *Engine) saveMarks(ctx context.Context, k *knownLedger, tail *restore.Ta
 			return storageError(err)
 		}
 	}
-	now := ledgerAbout{Ledger: k.Ledger, Generation: e.generation.Load(), Resolved: k.Resolved}
+	now := ledgerAbout{Ledger: k.Ledger, Generation: e.generation.Load(), Pruned: k.Pruned, Resolved: k.Resolved}
 	if now.Ledger == "" {
-		now.Ledger = e.restore.ID()
+		now.Ledger, now.Pruned = e.restore.ID(), e.restore.Pruned()
 	}
 	if now == k.ledgerAbout {
 		return nil
@@ -131,47 +140,50 @@ func (e *Engine) putLedgerRecord(ctx context.Context, name string, expect uint64
 	return e.store.PutRecord(ctx, &storage.Record{Kind: recordLedger, Name: name, Expect: expect, Version: expect + 1, Body: raw, At: e.now()})
 }
 
-// keepMark writes how far this process's segment is settled, if it moved.
+// keepMark writes how far this process's segments are settled, where they moved.
 func (e *Engine) keepMark(ctx context.Context) error {
 	if e.restore == nil {
 		return nil
 	}
-	segment, m := e.restore.Settled()
-	own := &e.marks
-	own.mu.Lock()
-	defer own.mu.Unlock()
-	if segment != own.segment {
-		own.segment, own.version, own.kept = segment, 0, restore.Mark{}
+	e.marks.mu.Lock()
+	defer e.marks.mu.Unlock()
+	if e.marks.own == nil {
+		e.marks.own = map[string]ownMark{}
 	}
-	if segment == "" || m.Seq == own.kept.Seq {
-		return nil
+	for segment, m := range e.restore.Settled() {
+		own := e.marks.own[segment]
+		if m.Seq == own.kept.Seq {
+			continue
+		}
+		err := e.putLedgerRecord(ctx, segment, own.version, m)
+		switch {
+		case err == nil:
+			e.marks.own[segment] = ownMark{own.version + 1, m}
+		case errors.Is(err, storage.ErrConflict):
+			if err := e.markConflict(ctx, own, segment); err != nil {
+				return err
+			}
+		default:
+			return storageError(err)
+		}
 	}
-	err := e.putLedgerRecord(ctx, segment, own.version, m)
-	switch {
-	case err == nil:
-		own.version++
-		own.kept = m
-		return nil
-	case errors.Is(err, storage.ErrConflict):
-		return e.markConflict(ctx, own, segment)
-	}
-	return storageError(err)
+	return nil
 }
 
 // markConflict finds out why the store does not hold the mark that this process
 // wrote: its outcome was unknown, or the database was put back under a running
 // server.
-func (e *Engine) markConflict(ctx context.Context, own *marks, segment string) error {
+func (e *Engine) markConflict(ctx context.Context, own ownMark, segment string) error {
 	k, err := e.loadMarks(ctx)
 	if err != nil {
 		return err
 	}
 	stored := k.marks[segment]
-	own.version = k.versions[segment]
 	if stored.Seq < own.kept.Seq && e.gap.Load() == nil {
+		e.marks.own[segment] = ownMark{k.versions[segment], own.kept}
 		return e.openGap(ctx, GapStoreWentBack)
 	}
-	own.kept = stored
+	e.marks.own[segment] = ownMark{k.versions[segment], stored}
 	return nil
 }
 
@@ -244,7 +256,7 @@ func (e *Engine) RestoreState(ctx context.Context, c Call) (RestoreState, error)
 	}
 	s := RestoreState{Generation: e.generation.Load(), Replayed: e.replayed, Gap: e.gap.Load(), KeySweep: sweep}
 	if e.restore != nil {
-		s.Ledger = e.restore.ID()
+		s.Ledger, s.Pruned = e.restore.ID(), e.restore.Pruned()
 	}
 	return s, nil
 }
@@ -300,9 +312,9 @@ func (e *Engine) adoptLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	own, _ := e.restore.Settled()
+	own := e.restore.Settled()
 	for name, m := range k.marks {
-		if name == own || tail.Reaches(map[string]restore.Mark{name: m}) {
+		if _, mine := own[name]; mine || tail.Reaches(map[string]restore.Mark{name: m}) {
 			continue
 		}
 		if err := e.store.DropRecord(ctx, recordLedger, name); err != nil && !isNotFound(err) {
@@ -310,6 +322,6 @@ func (e *Engine) adoptLedger(ctx context.Context) error {
 		}
 	}
 	now := k.ledgerAbout
-	now.Ledger, now.Generation, now.Resolved = e.restore.ID(), e.generation.Load(), e.now().UnixMicro()
+	now.Ledger, now.Generation, now.Pruned, now.Resolved = e.restore.ID(), e.generation.Load(), e.restore.Pruned(), e.now().UnixMicro()
 	return storageError(e.putLedgerRecord(ctx, recordAbout, k.version, now))
 }

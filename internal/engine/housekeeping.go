@@ -26,6 +26,7 @@ type Tidied struct {
 	Claims    int // look-ups that nobody came to bear
 	Confirmed int // look-ups whose bearer was cut off before confirming them
 	Orphans   int // subjects' keys without a subject
+	Segments  int // of the restore ledger, that no kept backup can need
 }
 
 // housekeeping is what this node remembers between its rounds.
@@ -52,7 +53,7 @@ func (e *Engine) housekeeper(ctx context.Context) {
 			e.log.Warn("housekeeping not finished yet", "error", err.Error())
 		}
 		if done != (Tidied{}) {
-			e.log.Info("housekeeping", "answers", done.Answers, "claims", done.Claims, "confirmed", done.Confirmed, "orphans", done.Orphans)
+			e.log.Info("housekeeping", "answers", done.Answers, "claims", done.Claims, "confirmed", done.Confirmed, "orphans", done.Orphans, "segments", done.Segments)
 		}
 	}
 }
@@ -68,7 +69,7 @@ func (e *Engine) Housekeep(ctx context.Context) (Tidied, error) {
 	var done Tidied
 	err := e.store.Ready(ctx)
 	if err == nil {
-		err = errors.Join(e.forgetAnswers(ctx, &done), e.giveUpClaims(ctx, &done), e.collectOrphans(ctx, &done))
+		err = errors.Join(e.forgetAnswers(ctx, &done), e.giveUpClaims(ctx, &done), e.collectOrphans(ctx, &done), e.pruneLedger(ctx, &done))
 	}
 	e.metrics.tidied(done, err)
 	return done, storageError(err)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"slices"
+	"time"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/audit"
@@ -22,14 +23,27 @@ type RestoreLedger interface {
 	Append(ctx context.Context, records []restore.Record) (restore.Ticket, error)
 	// Settle says that the change of the records is in the store.
 	Settle(t restore.Ticket)
-	Settled() (segment string, m restore.Mark)
+	// Settled tells how far each segment of this process is settled.
+	Settled() map[string]restore.Mark
 	ID() string
 	// Start waits for this process's turn to replay, and returns what ends it.
 	Start(ctx context.Context) (started func() error, err error)
 	// Alone reports whether no other process that has started uses the ledger.
 	Alone() bool
+	// Covers fails with restore.ErrPruned if a store with these marks, which
+	// knows of so many prunings, lacks something that is gone.
+	Covers(marks map[string]restore.Mark, pruned uint64) error
 	Tail(marks map[string]restore.Mark) (*restore.Tail, error)
 	Verify(marks map[string]restore.Mark) (records int, wrong []error, err error)
+
+	// Turn ends the segment of this process; Ended tells whether nobody writes a
+	// segment, and the mark is that of its end. Prune deletes some that the store
+	// has seen to their end, and returns how often the ledger was pruned.
+	Turn()
+	Ended(segment string, m restore.Mark) (bool, error)
+	Prune(what map[string]restore.Mark, now, forget time.Time, seen uint64) (uint64, error)
+	Pruned() uint64
+	Gone(segment string, n uint64) bool // it went with one of the first n prunings
 }
 
 // What a change says no to goes into the ledger before the change is

@@ -55,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "abide_restored_gap", Help: "1 while what people decided before a restore is not known, and whatever rests on it is denied.",
 		}),
 		tidy: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "abide_housekeeping_total", Help: "What ended requests left behind, removed or settled: answers, claims, confirmed, orphans.",
+			Name: "abide_housekeeping_total", Help: "What ended requests left behind, removed or settled: answers, claims, confirmed, orphans, segments.",
 		}, []string{"what"}),
 		untidy: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "abide_housekeeping_failures_total", Help: "Rounds of housekeeping that did not end.",
@@ -90,7 +90,7 @@ func (m *metrics) spooled(n int) {
 func (m *metrics) orphansNoted(n int) { m.orphans.Set(float64(n)) }
 
 func (m *metrics) tidied(t Tidied, err error) {
-	for what, n := range map[string]int{"answers": t.Answers, "claims": t.Claims, "confirmed": t.Confirmed, "orphans": t.Orphans} {
+	for what, n := range map[string]int{"answers": t.Answers, "claims": t.Claims, "confirmed": t.Confirmed, "orphans": t.Orphans, "segments": t.Segments} {
 		m.tidy.WithLabelValues(what).Add(float64(n))
 	}
 	if err != nil {

@@ -43,6 +43,9 @@ func (e *Engine) replayLedger(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := e.coveredBy(known); err != nil {
+		return err
+	}
 	tail, err := e.restore.Tail(known.marks)
 	if err != nil {
 		return err

@@ -187,6 +187,30 @@ func TestRestoreUndoesNothing(t *testing.T) {
 	})
 }
 
+// A first yes from after the backup is lost with it: the person was not asked,
+// which permits nothing. What they said after it, or said first as a no, is not.
+func TestFirstYesIsLostAndNoIsNot(t *testing.T) {
+	onEveryDeployment(t, func(t *testing.T, w *world, backup func(t *testing.T) func(t *testing.T) stores) {
+		agreed, withdrew, refused := w.person(engine.NewSubject{}), w.person(engine.NewSubject{}), w.person(engine.NewSubject{})
+		copied := backup(t)
+		w.clock.add(time.Hour)
+		w.consent(agreed, "give")
+		w.consent(withdrew, "give")
+		w.consent(withdrew, "withdraw")
+		w.consent(refused, "refuse")
+		w.restoreFrom(copied)
+		for id, reason := range map[abide.SubjectID]abide.ReasonCode{agreed: abide.DenyNoConsent, withdrew: abide.DenyWithdrawn, refused: abide.DenyRefused} {
+			if d := w.newsletter(id, time.Time{}); d.Allowed() || !hasReason(d, reason) {
+				t.Errorf("want %s: %+v", reason, d)
+			}
+		}
+		w.consent(agreed, "give")
+		if !w.writesTo(agreed) {
+			t.Error("who was asked again is refused")
+		}
+	})
+}
+
 // full2 is a person whom a backup made earlier does not know.
 func (w *world) full2() abide.SubjectID {
 	w.t.Helper()

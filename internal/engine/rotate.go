@@ -352,16 +352,20 @@ const (
 
 // BackupWindow is how long backups are kept, as the controller declared.
 func (e *Engine) BackupWindow(ctx context.Context) (time.Duration, error) {
+	window, _, err := e.backupWindow(ctx)
+	return window, err
+}
+
+func (e *Engine) backupWindow(ctx context.Context) (window time.Duration, declared bool, err error) {
 	var days int
-	found, err := e.setting(ctx, settingBackupWindow, &days)
-	if err != nil || !found {
-		return defaultBackupWindow, err
+	if declared, err = e.setting(ctx, settingBackupWindow, &days); err != nil || !declared {
+		return defaultBackupWindow, false, err
 	}
-	return time.Duration(days) * 24 * time.Hour, nil
+	return time.Duration(days) * 24 * time.Hour, true, nil
 }
 
 // SetBackupWindow declares how many days backups are kept, and with that when
-// the epochs of keys may be destroyed.
+// the epochs of keys may be destroyed, and segments of the restore ledger pruned.
 func (e *Engine) SetBackupWindow(ctx context.Context, c Call, days int) error {
 	if err := authorise(c, opKeys, abide.SubjectID{}); err != nil {
 		return err

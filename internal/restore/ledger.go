@@ -50,20 +50,29 @@ type Ledger struct {
 	users *os.File // locked, shared, by who has started
 
 	requests chan *request
+	turns    chan struct{}
 	quit     chan struct{}
 	done     chan struct{}
 	closing  sync.Once
 
 	mu      sync.Mutex
-	current string              // name of this process's segment, "" before its first record
-	open    map[uint64]struct{} // tickets not settled, by their first record
-	frames  []Mark              // of the current segment, from the last settled on
-	settled Mark
+	current string               // name of the segment that is written, "" if there is none
+	own     map[string]*progress // of all segments that this process wrote
+
+	pruned pruned // what is gone, as last read
 
 	// Owned by run.
 	file *os.File
 	hash []byte
 	at   Mark
+}
+
+// progress is how far what a segment holds is in the store.
+type progress struct {
+	open    map[uint64]struct{} // tickets not settled, by their first record
+	frames  []Mark              // from the last settled on
+	settled Mark
+	at      Mark
 }
 
 // Ticket is what Append gives and Settle takes back.
@@ -86,11 +95,14 @@ func Open(dir string, store [16]byte, k Keyed) (*Ledger, error) {
 	}
 	l := &Ledger{dir: dir, key: k, ids: ids{store: store},
 		requests: make(chan *request), quit: make(chan struct{}), done: make(chan struct{}),
-		open: map[uint64]struct{}{}}
+		turns: make(chan struct{}), own: map[string]*progress{}}
 	if err := l.name(); err != nil {
 		return nil, err
 	}
-	var err error
+	_, err := l.readPruned() // a damaged one is named where something is missing
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return nil, unusable(err)
+	}
 	if l.users, err = os.OpenFile(filepath.Join(dir, usersFile), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, unusable(err)
 	}
@@ -253,28 +265,41 @@ func (l *Ledger) Append(ctx context.Context, records []Record) (Ticket, error) {
 func (l *Ledger) Settle(t Ticket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if t.segment != l.current || t.segment == "" {
+	p := l.own[t.segment]
+	if p == nil {
 		return
 	}
-	delete(l.open, t.first)
-	limit := l.at.Seq
-	for first := range l.open {
+	delete(p.open, t.first)
+	limit := p.at.Seq
+	for first := range p.open {
 		limit = min(limit, first-1)
 	}
 	i := 0
-	for i < len(l.frames) && l.frames[i].Seq <= limit {
-		l.settled = l.frames[i]
+	for i < len(p.frames) && p.frames[i].Seq <= limit {
+		p.settled = p.frames[i]
 		i++
 	}
-	l.frames = l.frames[i:]
+	p.frames = p.frames[i:]
 }
 
-// Settled returns this process's segment and how far it is settled; "" before
-// the first record.
-func (l *Ledger) Settled() (string, Mark) {
+// Settled returns how far each segment that this process wrote is settled.
+func (l *Ledger) Settled() map[string]Mark {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.current, l.settled
+	out := make(map[string]Mark, len(l.own))
+	for name, p := range l.own {
+		out[name] = p.settled
+	}
+	return out
+}
+
+// Turn ends this process's segment: the next record begins another. What lies
+// in one that ended can be pruned some day.
+func (l *Ledger) Turn() {
+	select {
+	case l.turns <- struct{}{}:
+	case <-l.done:
+	}
 }
 
 // Close ends the ledger; no Append may follow.
@@ -292,6 +317,9 @@ func (l *Ledger) run() {
 		select {
 		case q := <-l.requests:
 			batch = append(batch, q)
+		case <-l.turns:
+			l.leave()
+			continue
 		case <-l.quit:
 			l.leave()
 			return
@@ -307,14 +335,22 @@ func (l *Ledger) run() {
 		}
 		err := l.write(batch)
 		if err != nil {
-			// What a failed sync left on disk is not known: never to this file again.
-			l.leave()
+			// What a failed sync left on disk is not known: never to this file again,
+			// and its mark stays where it is.
+			l.abandon()
 		}
 		for _, q := range batch {
 			q.err = err
 			close(q.done)
 		}
 	}
+}
+
+func (l *Ledger) abandon() {
+	l.mu.Lock()
+	delete(l.own, l.current)
+	l.mu.Unlock()
+	l.leave()
 }
 
 func (l *Ledger) leave() {
@@ -324,8 +360,7 @@ func (l *Ledger) leave() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.current, l.settled, l.frames = "", Mark{}, nil
-	clear(l.open)
+	l.current = ""
 }
 
 func (l *Ledger) write(batch []*request) error {
@@ -352,10 +387,11 @@ func (l *Ledger) write(batch []*request) error {
 	}
 	// Open before they are on disk: a mark must not overtake them.
 	l.mu.Lock()
+	p := l.own[l.current]
 	for _, q := range batch {
-		l.open[q.ticket.first] = struct{}{}
+		p.open[q.ticket.first] = struct{}{}
 	}
-	l.frames = append(l.frames, frames...)
+	p.frames, p.at = append(p.frames, frames...), at
 	l.at, l.hash = at, hash
 	l.mu.Unlock()
 	if _, err := l.file.Write(buf); err != nil {
@@ -391,8 +427,8 @@ func (l *Ledger) begin() error {
 	l.file, l.hash = f, hash
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.current, l.settled, l.frames = name, Mark{}, nil
 	l.at = Mark{Start: int64(headerSize), End: int64(headerSize)}
+	l.current, l.own[name] = name, &progress{open: map[uint64]struct{}{}, at: l.at}
 	return nil
 }
 

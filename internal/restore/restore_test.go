@@ -80,6 +80,62 @@ func want(t *testing.T, got []string, want string) {
 	}
 }
 
+// settled is the one segment that the ledger wrote, and how far it is settled.
+func settled(t *testing.T, l *restore.Ledger) (string, restore.Mark) {
+	t.Helper()
+	all := l.Settled()
+	if len(all) != 1 {
+		t.Fatalf("%d segments", len(all))
+	}
+	for name, m := range all {
+		return name, m
+	}
+	return "", restore.Mark{}
+}
+
+// A segment that ended is settled like the one that is written, and ends where
+// its last record does; one that is written, or goes on behind the mark, has not
+// ended.
+func TestTurn(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	one, err := l.Append(t.Context(), []restore.Record{record(1, 1)})
+	must(t, err)
+	two, err := l.Append(t.Context(), []restore.Record{record(1, 2)})
+	must(t, err)
+	l.Settle(one)
+	first, half := settled(t, l)
+	l.Turn()
+	write(t, l, record(1, 3))
+	l.Settle(two)
+	ended := func(l *restore.Ledger, name string, m restore.Mark) bool {
+		t.Helper()
+		yes, err := l.Ended(name, m)
+		must(t, err)
+		return yes
+	}
+	marks := l.Settled()
+	if len(marks) != 2 || marks[first].Seq != 2 {
+		t.Fatalf("%+v", marks)
+	}
+	other := open(t, dir)
+	for name, m := range marks {
+		for _, l := range []*restore.Ledger{l, other} {
+			if got := ended(l, name, m); got != (name == first) {
+				t.Errorf("ended: %v, of the segment with %d records", got, m.Seq)
+			}
+		}
+	}
+	if ended(l, first, half) {
+		t.Error("it ended, and goes on behind the mark")
+	}
+	must(t, l.Close())
+	must(t, other.Close())
+	want(t, must1(read(t, open(t, dir), nil)), "[1.1 1.2 1.3]")
+}
+
+func must1(got []string, _ *restore.Tail) []string { return got }
+
 // segments returns the paths of the segments, oldest first.
 func segments(t *testing.T, dir string) []string {
 	t.Helper()
@@ -174,11 +230,11 @@ func TestMarkWaitsForWhatIsUnderWay(t *testing.T) {
 	second, err := l.Append(t.Context(), []restore.Record{record(2, 1)})
 	must(t, err)
 	l.Settle(second)
-	if _, m := l.Settled(); m.Seq != 0 {
+	if _, m := settled(t, l); m.Seq != 0 {
 		t.Fatalf("settled to %d", m.Seq)
 	}
 	l.Settle(first)
-	if _, m := l.Settled(); m.Seq != 3 {
+	if _, m := settled(t, l); m.Seq != 3 {
 		t.Fatalf("settled to %d", m.Seq)
 	}
 }
@@ -279,7 +335,7 @@ func TestMarksNotice(t *testing.T) {
 			dir := t.TempDir()
 			l := open(t, dir)
 			write(t, l, record(1, 1), record(1, 2))
-			segment, m := l.Settled()
+			segment, m := settled(t, l)
 			must(t, l.Close())
 			c.edit(t, segments(t, dir)[0])
 			l = open(t, dir)

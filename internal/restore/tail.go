@@ -55,7 +55,7 @@ func (l *Ledger) Tail(marks map[string]Mark) (*Tail, error) {
 		return nil, unusable(err)
 	}
 	for name, m := range marks {
-		if m.Seq > 0 && !slices.Contains(names, name) {
+		if m.Seq > 0 && !slices.Contains(names, name) && l.lost(name) {
 			t.gap(errors.Join(ErrShort, errors.New("restore: segment "+name+" is missing")))
 		}
 	}
@@ -213,7 +213,7 @@ func (l *Ledger) Verify(marks map[string]Mark) (records int, wrong []error, err 
 		return 0, nil, unusable(err)
 	}
 	for name, m := range marks {
-		if m.Seq > 0 && !slices.Contains(names, name) {
+		if m.Seq > 0 && !slices.Contains(names, name) && l.lost(name) {
 			wrong = append(wrong, errors.Join(ErrShort, errors.New("restore: segment "+name+" is missing")))
 		}
 	}
@@ -240,6 +240,9 @@ func (l *Ledger) verify(name string, mark Mark) (n int, bad, err error) {
 	}
 	if errors.Is(err, ErrDamaged) {
 		return 0, err, nil
+	}
+	if errors.Is(err, os.ErrNotExist) && !l.lost(name) {
+		return 0, nil, nil // pruned a moment ago
 	}
 	if err != nil {
 		return 0, nil, unusable(err)
