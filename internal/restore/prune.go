@@ -25,10 +25,10 @@ const (
 	prunedForm = "abide-restore-ledger-pruned/1"
 )
 
-// ErrPruned: the store is older than what the ledger was pruned of.
+// ErrPruned says that the store is older than what the ledger was pruned of.
 var ErrPruned = errors.New("restore: the ledger no longer holds what this store has not seen")
 
-// ErrBusy: another process starts or prunes; try again later.
+// ErrBusy says that another process starts or prunes: try again later.
 var ErrBusy = errors.New("restore: another process is at the ledger")
 
 // pruned is the file. N counts prunings; a store that knows of fewer than
