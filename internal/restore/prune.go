@@ -111,6 +111,14 @@ func (l *Ledger) Gone(segment string, n uint64) bool {
 	return g != nil && g.N <= n
 }
 
+// held reports whether a segment that was pruned reached as far as a mark.
+func (l *Ledger) held(segment string, m Mark) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.pruned.of(segment)
+	return g != nil && g.Last.Seq >= m.Seq
+}
+
 // Covers fails with ErrPruned if a store with these marks, which knows of so
 // many prunings, has not seen all that is gone.
 func (l *Ledger) Covers(marks map[string]Mark, seen uint64) error {

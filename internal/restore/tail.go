@@ -72,11 +72,11 @@ func (l *Ledger) Tail(marks map[string]Mark) (*Tail, error) {
 	return t, nil
 }
 
-// Reaches reports whether the segments hold as much as these marks say. What
-// another process is writing is left to it.
+// Reaches reports whether the segments hold as much as these marks say, or held
+// it when they were pruned. What another process is writing is left to it.
 func (t *Tail) Reaches(marks map[string]Mark) bool {
 	for name, m := range marks {
-		if !t.live[name] && t.Marks[name].Seq < m.Seq {
+		if !t.live[name] && t.Marks[name].Seq < m.Seq && !t.l.held(name, m) {
 			return false
 		}
 	}
