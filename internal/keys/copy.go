@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
@@ -111,9 +112,13 @@ func (k *Keyring) writeCopy(r *ring, fresh bool) error {
 	case missing && !fresh, err != nil && !missing:
 		return copyUnreachable(err)
 	case !missing:
-		if old, err := parseCopy(there); err != nil || old.Store != k.store.String() {
+		old, err := parseCopy(there)
+		if err != nil || old.Store != k.store.String() {
 			return &abide.Error{Code: abide.CodeConflict, Detail: "recovery_copy_in_the_way",
 				Message: "another file lies where the recovery copy belongs", Hint: "move it away, or name another file with --copy"}
+		}
+		if err := r.notBehind(old); err != nil {
+			return err
 		}
 	}
 	public, err := recoveryKEM.NewPublicKey(x.Public)
@@ -145,6 +150,19 @@ func (k *Keyring) writeCopy(r *ring, fresh bool) error {
 		return copyUnreachable(err)
 	}
 	return nil
+}
+
+// notBehind keeps an old ring that was put back from overwriting the one file
+// that still has the newer keys. A copy of the same generation is that of a
+// change whose ring was not written: nobody uses its key.
+func (r *ring) notBehind(c *recoveryCopy) error {
+	mac, err := r.copyMAC(c)
+	if err != nil || !hmac.Equal(mac, c.MAC) || c.Generation <= r.generation {
+		return err
+	}
+	return &abide.Error{Code: abide.CodeConflict, Detail: "keyring_older",
+		Message: "the recovery copy is newer than the keyring: an old keyring was put back, and the copy has keys that it lacks",
+		Hint:    "put the newest keyring back, or recover it from the copy with shares: abide keys recover"}
 }
 
 // OpenCopy opens a recovery copy with shares, in memory. An error names the

@@ -359,6 +359,33 @@ func TestCopySurvivesAFailedWriteOfTheRing(t *testing.T) {
 	}
 }
 
+// An old keyring that was put back does not overwrite the one file from which
+// the shares could still bring the newer keys.
+func TestOldRingLeavesTheNewerCopy(t *testing.T) {
+	x := escrow(t)
+	old := mustRead(t, x.path)
+	for range 2 {
+		if err := x.ring.RotateLog(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest := mustRead(t, x.copy)
+	if err := os.WriteFile(x.path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	back, err := keys.Open(x.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantDetail(t, "a change of an old ring", back.RotateLog(t.Context()), "keyring_older")
+	if !bytes.Equal(mustRead(t, x.copy), newest) || !bytes.Equal(mustRead(t, x.path), old) {
+		t.Fatal("the copy or the ring was written")
+	}
+	if got, err := x.open(t, x.shares[:3]...); err != nil || !got.SameKeys(x.ring) {
+		t.Fatalf("the shares do not bring the newer keys: %v", err)
+	}
+}
+
 func TestProcessesThatRotateTogetherLeaveOneCopy(t *testing.T) {
 	x := escrow(t)
 	var wg sync.WaitGroup
