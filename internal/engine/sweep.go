@@ -22,6 +22,7 @@ const (
 	expireEvery  = time.Minute
 	sweepPage    = 500
 	sweepWorkers = 4                // subjects swept side by side: they share commits, and leave room for others
+	sweepRests   = 1                // as long as it worked, of a gentle sweep
 	scrubEvery   = 30 * time.Second // while a sweep goes on; the promise is 60 s
 )
 
@@ -30,6 +31,9 @@ type Sweep struct {
 	DryRun bool   // say what would go, and change nothing
 	After  string // Next of the part before; empty: from the beginning
 	People int    // at most so many, a page more or less; 0: all
+	// Gently sweeps one person at a time and rests as long as that took, so that
+	// others hardly notice; it takes several times as long.
+	Gently bool
 }
 
 // Swept says what a part of a sweep let go, or would let go.
@@ -64,7 +68,7 @@ func (e *Engine) Sweep(ctx context.Context, c Call, o Sweep) (Swept, error) {
 	if err != nil {
 		return Swept{}, err
 	}
-	w := &sweeping{e: e, call: c, dry: o.DryRun, out: Swept{At: e.now(), Items: map[abide.Category]int{}, Unlinked: map[abide.Category]int{}}}
+	w := &sweeping{e: e, call: c, dry: o.DryRun, gently: o.Gently, out: Swept{At: e.now(), Items: map[abide.Category]int{}, Unlinked: map[abide.Category]int{}}}
 	for done := 0; ; {
 		// By a wrong clock nothing goes: what is gone does not come back.
 		if err := e.store.Ready(ctx); err != nil {
@@ -94,6 +98,7 @@ type sweeping struct {
 	e        *Engine
 	call     Call
 	dry      bool
+	gently   bool
 	mu       sync.Mutex
 	out      Swept
 	scrubbed int // how many had gone when the files were scrubbed last
@@ -104,9 +109,14 @@ type sweeping struct {
 func (w *sweeping) page(ctx context.Context, page []storage.Due) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(sweepWorkers)
+	if w.gently {
+		g.SetLimit(1)
+	}
 	for _, d := range page {
 		g.Go(func() error {
+			begun := time.Now()
 			err := w.subject(gctx, d.Subject)
+			w.rest(gctx, time.Since(begun))
 			if err == nil || gctx.Err() != nil {
 				return gctx.Err()
 			}
@@ -130,6 +140,19 @@ func (w *sweeping) page(ctx context.Context, page []storage.Due) error {
 		return w.scrub(ctx)
 	}
 	return nil
+}
+
+// rest waits as long as the work took, if the sweep is to be gentle.
+func (w *sweeping) rest(ctx context.Context, worked time.Duration) {
+	if !w.gently || w.dry {
+		return
+	}
+	t := time.NewTimer(sweepRests * worked)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // scrub takes what went out of the files too.
@@ -334,7 +357,7 @@ func (e *Engine) expirer(ctx context.Context) {
 		if _, err := e.ArmDeadlines(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("the deadlines are not all armed under the new policy yet", "error", err.Error())
 		}
-		done, err := e.Sweep(ctx, systemCall, Sweep{})
+		done, err := e.Sweep(ctx, systemCall, Sweep{Gently: true})
 		if err != nil && ctx.Err() == nil {
 			e.log.Warn("what is past its deadline is not swept yet", "error", err.Error())
 		}
