@@ -1,19 +1,23 @@
 package engine_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	abide "github.com/abide-privacy/abide"
 	"github.com/abide-privacy/abide/internal/engine"
 	"github.com/abide-privacy/abide/internal/keys"
+	"github.com/abide-privacy/abide/internal/restore"
 	"github.com/abide-privacy/abide/internal/storage/sqlite"
 )
 
-// benchEngine is an engine on SQLite with people to work on.
-func benchEngine(b *testing.B) (*engine.Engine, []abide.SubjectID) {
+// benchEngine is an engine on SQLite with people to work on, with a restore
+// ledger or without.
+func benchEngine(b *testing.B, ledgered bool) (*engine.Engine, []abide.SubjectID) {
 	b.Helper()
 	check := func(err error) {
 		if err != nil {
@@ -27,7 +31,14 @@ func benchEngine(b *testing.B) (*engine.Engine, []abide.SubjectID) {
 	check(err)
 	ring, err := keys.New()
 	check(err)
-	e, err := engine.Open(b.Context(), engine.Options{Store: s, Keys: k, Keyring: ring})
+	o := engine.Options{Store: s, Keys: k, Keyring: ring}
+	if ledgered {
+		l, err := restore.Open(filepath.Join(dir, "ledger"), ring.Store(), ring)
+		check(err)
+		b.Cleanup(func() { _ = l.Close() })
+		o.Ledger = l
+	}
+	e, err := engine.Open(b.Context(), o)
 	check(err)
 	b.Cleanup(func() { _ = e.Close(b.Context()); _ = s.Close(); _ = k.Close() })
 	_, _, err = e.Publish(b.Context(), admin, os.DirFS("testdata/policy"))
@@ -45,7 +56,7 @@ func benchEngine(b *testing.B) (*engine.Engine, []abide.SubjectID) {
 
 // together runs do with 64 callers at once.
 func together(b *testing.B, do func(e *engine.Engine, id abide.SubjectID) error) {
-	e, ids := benchEngine(b)
+	e, ids := benchEngine(b, false)
 	var n atomic.Uint64
 	b.SetParallelism(32) // times GOMAXPROCS
 	b.ResetTimer()
@@ -71,6 +82,39 @@ func BenchmarkWriteConsent(b *testing.B) {
 		_, err := e.WriteConsent(b.Context(), app, say(id, "give"))
 		return err
 	})
+}
+
+// What the restore ledger costs: a withdrawal is in it before its commit, a yes
+// that follows an earlier stand after it, a first yes not at all.
+func BenchmarkConsentBesideLedger(b *testing.B) {
+	for _, clients := range []int{1, 8, 64} {
+		for _, action := range []string{"withdraw", "give"} {
+			for _, ledgered := range []bool{false, true} {
+				b.Run(fmt.Sprintf("%s/clients=%d/ledger=%v", action, clients, ledgered), func(b *testing.B) {
+					e, ids := benchEngine(b, ledgered)
+					for _, id := range ids {
+						if _, err := e.WriteConsent(b.Context(), app, say(id, "give")); err != nil {
+							b.Fatal(err)
+						}
+					}
+					var next atomic.Int64
+					var all sync.WaitGroup
+					b.ResetTimer()
+					for range clients {
+						all.Go(func() {
+							for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+								if _, err := e.WriteConsent(b.Context(), app, say(ids[n%int64(len(ids))], action)); err != nil {
+									b.Error(err)
+									return
+								}
+							}
+						})
+					}
+					all.Wait()
+				})
+			}
+		}
+	}
 }
 
 func BenchmarkCollect(b *testing.B) {
