@@ -233,7 +233,11 @@ func (d *doctor) spool(ctx context.Context) error {
 	for _, b := range batches {
 		for i := range b.Looks {
 			l := &b.Looks[i]
-			if env, err := d.e.vault.OpenEnvelope(l.Envelope, l.Commitment); err != nil || string(env.Kind) != l.Kind {
+			ok, err := d.waitingOpens(ctx, l)
+			if err != nil {
+				return err
+			}
+			if !ok {
 				d.found(AilLook, l.Subject, lookName(storage.LookKey{Node: b.Node, Batch: b.Batch, Pos: uint32(i)}))
 			}
 		}

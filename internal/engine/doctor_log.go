@@ -11,6 +11,7 @@ import (
 	"github.com/abide-privacy/abide/audit"
 	"github.com/abide-privacy/abide/internal/log"
 	"github.com/abide-privacy/abide/internal/storage"
+	"github.com/abide-privacy/abide/internal/vault"
 )
 
 // logs checks the tables of the log from end to end: that entries, bundles,
@@ -58,18 +59,27 @@ func (d *doctor) tree(ctx context.Context, h *storage.LogHead) error {
 
 // leafWalk finds for leaf after leaf where it came from.
 type leafWalk struct {
-	d      *doctor
-	h      *storage.LogHead
-	m      *storage.LeafMap
-	source int
-	first  uint64 // leaf of the source
+	d       *doctor
+	h       *storage.LogHead
+	m       *storage.LeafMap
+	source  int
+	first   uint64 // leaf of the source
+	damaged bool   // a row cannot be read: nobody knows where the leaves from it on came from
 }
 
 func (w *leafWalk) leaf(ctx context.Context, index uint64, entry []byte) error {
+	if w.damaged {
+		return nil
+	}
 	if w.m == nil || index >= w.m.First+w.m.Count {
 		m, err := w.d.e.store.LeafMapOf(ctx, w.h.Log, index)
 		if isNotFound(err) {
 			w.d.found(AilLogTree, abide.SubjectID{}, logName(w.h, "nothing says where entry "+strconv.FormatUint(index, 10)+" came from"))
+			return nil
+		}
+		if damagedRow(ctx, err) {
+			w.damaged = true
+			w.d.found(AilLogTree, abide.SubjectID{}, logName(w.h, "what says where entry "+strconv.FormatUint(index, 10)+" came from cannot be read"))
 			return nil
 		}
 		if err != nil {
@@ -86,7 +96,7 @@ func (w *leafWalk) leaf(ctx context.Context, index uint64, entry []byte) error {
 		w.d.did.Lost++
 	}
 	if len(src.Entries) == 0 {
-		return nil
+		return w.looks(ctx, index, src)
 	}
 	key := src.Entries[index-w.first]
 	rows, err := w.d.e.store.Entries(ctx, key.Subject, key.N-1, 1)
@@ -99,6 +109,60 @@ func (w *leafWalk) leaf(ctx context.Context, index uint64, entry []byte) error {
 		w.d.found(AilEntry, key.Subject, entryName(key.N)+" is not the one in the log")
 	}
 	return nil
+}
+
+// looks checks that a batch of looks says itself where it is in the log.
+func (w *leafWalk) looks(ctx context.Context, index uint64, src *storage.LeafSource) error {
+	if index != w.first || !w.m.Settled || src.Spool == (storage.SpoolKey{}) {
+		return nil
+	}
+	log, leaf, err := w.d.e.store.SpoolLeaf(ctx, src.Spool)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	if err != nil || log != w.h.Log || leaf != w.first {
+		w.d.found(AilLogTree, abide.SubjectID{}, logName(w.h, "entry "+strconv.FormatUint(index, 10)+" is said to be the first of batch "+
+			strconv.FormatUint(src.Spool.Batch, 10)+" of a node, and is not"))
+	}
+	return nil
+}
+
+// damagedRow tells a row that cannot be decoded from a store that cannot be read.
+func damagedRow(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && !isNotFound(err) && abide.ErrorCode(storageError(err)) == abide.CodeInternal
+}
+
+// waitingOpens is lookOpens for a look that waits to be indexed, with its
+// subject's keys. A key that is damaged is named elsewhere.
+func (d *doctor) waitingOpens(ctx context.Context, l *storage.Look) (bool, error) {
+	if l.Subject.IsZero() {
+		return d.lookOpens(nil, l), nil
+	}
+	wrapped, err := d.e.keys.Get(ctx, l.Subject)
+	if err != nil {
+		return false, storageError(err)
+	}
+	if len(wrapped) == 0 { // erased, or somebody who never was
+		if _, err := d.e.store.Load(ctx, l.Subject, storage.Want{}); err != nil {
+			return false, storageError(ignoreNotFound(err))
+		}
+	}
+	k, err := d.e.vault.Unlock(l.Subject, wrapped)
+	if err != nil {
+		return d.lookOpens(nil, l), nil
+	}
+	defer k.Close()
+	return d.lookOpens(k, l), nil
+}
+
+// lookOpens reports whether both parts of a look open, as far as keys are left.
+func (d *doctor) lookOpens(k *vault.SubjectKeys, l *storage.Look) bool {
+	env, err := d.e.vault.OpenEnvelope(l.Envelope, l.Commitment)
+	if err != nil || string(env.Kind) != l.Kind || !env.At.Equal(l.At) {
+		return false
+	}
+	_, err = d.e.vault.OpenLook(k, l)
+	return err == nil || abide.ErrorCode(err) == abide.CodeErased
 }
 
 // checkpoints checks that the log signed what is kept, and continues it.
@@ -215,6 +279,9 @@ func (d *doctor) allWait(ctx context.Context) error {
 	for _, h := range heads {
 		for from := uint64(0); ; {
 			rows, err := d.e.store.LeafMaps(ctx, h.Log, from, 16)
+			if damagedRow(ctx, err) {
+				return nil // it was named with the tree
+			}
 			if err != nil {
 				return storageError(err)
 			}
@@ -233,4 +300,11 @@ func (d *doctor) allWait(ctx context.Context) error {
 		d.found(AilPending, abide.SubjectID{}, strconv.Itoa(seen-have)+" entries are neither in the log nor waiting for it")
 	}
 	return nil
+}
+
+func ignoreNotFound(err error) error {
+	if isNotFound(err) {
+		return nil
+	}
+	return err
 }
