@@ -218,7 +218,7 @@ func (x *examination) looks() error {
 			env, err := x.e.vault.OpenEnvelope(l.Envelope, l.Commitment)
 			if err == nil && string(env.Kind) == l.Kind && env.At.Equal(l.At) {
 				_, err = x.e.vault.OpenLook(x.keys, l)
-				if abide.ErrorCode(err) == abide.CodeErased || x.row.ID.IsZero() {
+				if abide.ErrorCode(err) == abide.CodeErased {
 					err = nil
 				}
 				if err == nil {
