@@ -33,6 +33,7 @@ const (
 	bitSignal
 	bitCites
 	bitDetails
+	bitActorAuditor
 	eventBits
 )
 
@@ -50,6 +51,7 @@ func Encode(e *abide.ConsentEvent) []byte {
 	m.Set(bitActorRole, e.Actor.Role != "")
 	m.Set(bitActorPurposes, len(e.Actor.Purposes) > 0)
 	m.Set(bitActorAdmin, e.Actor.Admin)
+	m.Set(bitActorAuditor, e.Actor.Auditor)
 	m.Set(bitWording, ev.Wording != "")
 	m.Set(bitWordingHash, ev.WordingHash != "")
 	m.Set(bitLayoutHash, ev.LayoutHash != "")
@@ -89,7 +91,7 @@ func appendField(b []byte, bit int, e *abide.ConsentEvent) []byte {
 		return wire.AppendTime(b, e.Expires)
 	case bitActorPurposes:
 		return wire.AppendStrings(b, e.Actor.Purposes)
-	case bitActorAdmin, bitSeparate:
+	case bitActorAdmin, bitActorAuditor, bitSeparate:
 		return b // the bit is the value
 	}
 	return wire.AppendString(b, stringField(bit, e))
@@ -126,6 +128,8 @@ func readField(r *wire.Reader, bit int, e *abide.ConsentEvent) {
 		e.Actor.Purposes = wire.Strings[abide.Purpose](r)
 	case bitActorAdmin:
 		e.Actor.Admin = true
+	case bitActorAuditor:
+		e.Actor.Auditor = true
 	case bitSeparate:
 		e.Evidence.Separate = true
 	default:

@@ -15,7 +15,8 @@ type tampered struct {
 	storage.Store
 	dropEvent uint64
 	kind      abide.SubjectKind
-	source    []byte
+	source    []byte // of the policy sourceOf
+	sourceOf  string
 	forged    *storage.PolicyRow
 	token     func(*storage.TokenRow)
 	record    func(*storage.Record)
@@ -63,7 +64,7 @@ func (s *tampered) Load(ctx context.Context, id abide.SubjectID, want storage.Wa
 
 func (s *tampered) Policy(ctx context.Context, version string) (*storage.PolicyRow, error) {
 	row, err := s.Store.Policy(ctx, version)
-	if err == nil && s.source != nil {
+	if err == nil && s.source != nil && version == s.sourceOf {
 		row.Source = s.source
 	}
 	if s.forged != nil && version == s.forged.Version {
@@ -117,7 +118,7 @@ func TestEditedKind(t *testing.T) {
 func TestEditedPolicy(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		id := w.person(engine.NewSubject{})
-		s := &tampered{source: []byte("PK")}
+		s := &tampered{source: []byte("PK"), sourceOf: w.e.Policy().Version()}
 		e := w.over(s)
 		_, err := e.Decide(t.Context(), app, engine.Decide{Subject: id, Purpose: "provide", Act: abide.ActRead})
 		wantError(t, err, abide.CodeUnavailable, string(abide.DenyPolicyUnavailable))
