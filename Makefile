@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 LINT    := $(BIN)/golangci-lint
 VULN    := $(BIN)/govulncheck
-FUZZ    ?= 5s
+FUZZ    ?= 3s
 
 .PHONY: test deps build lint vuln unit browser fuzz generated proof bench clean
 

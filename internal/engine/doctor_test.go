@@ -50,6 +50,8 @@ func sqliteEditor(dir string) editor {
 		db, err := sql.Open("sqlite", filepath.Join(dir, name))
 		must(t, err)
 		defer db.Close()
+		db.SetMaxOpenConns(1)
+		must2(db.ExecContext(t.Context(), `PRAGMA busy_timeout = 10000`))(t) // the store may be writing
 		var args []any
 		for _, id := range ids {
 			args = append(args, id[:])

@@ -26,7 +26,7 @@ import (
 //
 //	ABIDE_PROOF=1 go test ./internal/engine -run ErasureIsFlat -v -timeout 30m
 func TestErasureIsFlat(t *testing.T) {
-	much := 2000
+	much := 500
 	if os.Getenv("ABIDE_PROOF") == "1" {
 		much = 100_000
 	}
