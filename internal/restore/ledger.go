@@ -166,16 +166,27 @@ func (l *Ledger) create(path string) error {
 	if err != nil {
 		return err
 	}
+	return l.writeWhole(raw, func(tmp string) error {
+		if err := os.Link(tmp, path); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+// writeWhole writes a text and a newline to a file of its own, durable before
+// place gives it its name: a crash leaves the whole file there, or none.
+func (l *Ledger) writeWhole(text []byte, place func(tmp string) error) error {
 	tmp, err := os.CreateTemp(l.dir, ".ledger-*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.Write(append(raw, '\n'))
+	_, err = tmp.Write(append(text, '\n'))
 	if err = errors.Join(err, syncFile(tmp), tmp.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := place(tmp.Name()); err != nil {
 		return err
 	}
 	return syncDir(l.dir)

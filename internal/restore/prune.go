@@ -257,19 +257,8 @@ func (l *Ledger) writePruned(p pruned) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(l.dir, ".pruned-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.Write(append(raw, '\n'))
-	if err = errors.Join(err, syncFile(tmp), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), filepath.Join(l.dir, prunedFile)); err != nil {
-		return err
-	}
-	if err := syncDir(l.dir); err != nil {
+	place := func(tmp string) error { return os.Rename(tmp, filepath.Join(l.dir, prunedFile)) }
+	if err := l.writeWhole(raw, place); err != nil {
 		return err
 	}
 	l.mu.Lock()
