@@ -220,11 +220,16 @@ func (d *doctor) ownEntries(ctx context.Context) error {
 	}
 }
 
+// unreadable tells a row that is damaged from a store that does not answer.
+func (d *doctor) unreadable(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && abide.ErrorCode(storageError(err)) == abide.CodeInternal
+}
+
 // spool checks the looks that wait to be indexed.
 func (d *doctor) spool(ctx context.Context) error {
 	batches, err := d.e.store.SpoolBatches(ctx, 1000)
 	if err != nil {
-		if ctx.Err() == nil && abide.ErrorCode(storageError(err)) == abide.CodeInternal {
+		if d.unreadable(ctx, err) {
 			d.found(AilLook, abide.SubjectID{}, "a batch of looks cannot be read")
 			return nil
 		}

@@ -36,8 +36,11 @@ func (d *doctor) countLooks(ctx context.Context) error {
 		return err
 	}
 	batches, err := d.e.store.SpoolBatches(ctx, maxWaiting)
+	if err != nil && !d.unreadable(ctx, err) {
+		return storageError(err)
+	}
 	if err != nil || len(batches) == maxWaiting {
-		return nil //nolint:nilerr // said where the spool is read
+		return nil // a batch that cannot be read is named where the spool is
 	}
 	for i := range batches {
 		t.waiting[storage.SpoolKey{Node: batches[i].Node, Batch: batches[i].Batch}] = true

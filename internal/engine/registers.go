@@ -62,20 +62,7 @@ func (e *Engine) readRegister(ctx context.Context) (*policy.Register, error) {
 	if err != nil {
 		return nil, err
 	}
-	var reg policy.Register
-	for _, m := range v.Members {
-		reg.Members = append(reg.Members, policy.Member(m))
-	}
-	for _, k := range v.Contracts {
-		reg.Contracts = append(reg.Contracts, policy.ContractFact{Recipient: k.Recipient, Signed: k.Signed, Ends: k.Ends, Covers: k.Covers})
-	}
-	for _, s := range v.Staff {
-		reg.Staff = append(reg.Staff, policy.StaffFact(s))
-	}
-	for _, r := range v.Reviews {
-		reg.Reviews = append(reg.Reviews, policy.ReviewFact(r))
-	}
-	return &reg, nil
+	return registerPart(v).register(), nil
 }
 
 func (e *Engine) registers(ctx context.Context) (RegisterView, error) {
