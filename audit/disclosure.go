@@ -28,7 +28,7 @@ type Disclosure struct {
 	Policy     string           `json:"policy"`
 	Commitment string           `json:"commitment"` // hex: the log's entry of it
 	Key        string           `json:"key"`
-	Signature  []byte           `json:"signature,omitempty"`
+	Signature  Bytes            `json:"signature,omitempty"`
 }
 
 // SignDisclosure fills in form, key and signature and returns the canonical JSON.

@@ -54,7 +54,7 @@ type Evidence struct {
 	Disclosure  json.RawMessage `json:"disclosure,omitempty"`
 	Log         *LogEvidence    `json:"log,omitempty"`
 	Key         string          `json:"key"`
-	Signature   []byte          `json:"signature,omitempty"`
+	Signature   Bytes           `json:"signature,omitempty"`
 }
 
 // SignProved fills in form, key and signature, and returns the canonical JSON.
