@@ -40,7 +40,7 @@ func (d *doctor) countLooks(ctx context.Context) error {
 		return storageError(err)
 	}
 	if err != nil || len(batches) == maxWaiting {
-		return nil // a batch that cannot be read is named where the spool is
+		return nil //nolint:nilerr // a batch that cannot be read is named where the spool is
 	}
 	for i := range batches {
 		t.waiting[storage.SpoolKey{Node: batches[i].Node, Batch: batches[i].Batch}] = true
